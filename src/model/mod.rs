@@ -1,0 +1,21 @@
+//! The nouns that stages exchange. This module knows no stage.
+
+pub mod delivery;
+pub mod disposition;
+pub mod failure;
+pub mod log_schema;
+pub mod metadata;
+pub mod micros;
+pub mod object;
+pub mod reject;
+pub mod report_date;
+
+pub use delivery::{Delivery, Receipt};
+pub use disposition::Disposition;
+pub use failure::{FailedObject, FailureKind};
+pub use log_schema::{Limits, LogSchema, MeasureField, MeasureKind};
+pub use metadata::{InventoryRow, MediaRow, Metadata, Rate};
+pub use micros::Micros;
+pub use object::{Announced, Generation, ObjectId, ObjectRef};
+pub use reject::{RejectReason, Rejects};
+pub use report_date::ReportDate;

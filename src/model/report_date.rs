@@ -1,0 +1,101 @@
+//! A calendar day in the platform's time zone.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+/// Days since 1970-01-01, as Arrow's `Date32` counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReportDate(pub i32);
+
+const EPOCH: Date = jiff::civil::date(1970, 1, 1);
+
+impl ReportDate {
+    pub fn of(date: Date) -> Self {
+        Self((date - EPOCH).get_days())
+    }
+
+    pub fn to_date(self) -> Date {
+        EPOCH.saturating_add(self.0.days())
+    }
+}
+
+impl fmt::Display for ReportDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_date().fmt(f)
+    }
+}
+
+impl FromStr for ReportDate {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self::of)
+    }
+}
+
+/// Turns Unix seconds into dates of one time zone; remembers the last day, since logs are about in order.
+pub struct Calendar {
+    zone: TimeZone,
+    /// First second of `date`, and the first second after it.
+    day: std::ops::Range<i64>,
+    date: ReportDate,
+}
+
+impl Calendar {
+    pub fn new(zone: TimeZone) -> Self {
+        Self { zone, day: 0..0, date: ReportDate(0) }
+    }
+
+    /// The date of a Unix second. Seconds outside of the years -9999 to 9999 are clamped to their ends.
+    pub fn date(&mut self, second: i64) -> ReportDate {
+        if !self.day.contains(&second) {
+            self.turn_to(second);
+        }
+        self.date
+    }
+
+    fn turn_to(&mut self, second: i64) {
+        let clamped = second.clamp(Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
+        let instant = Timestamp::from_second(clamped).unwrap_or(Timestamp::UNIX_EPOCH);
+        let zoned = instant.to_zoned(self.zone.clone());
+        self.date = ReportDate::of(zoned.date());
+        let start = zoned.start_of_day().map(|day| day.timestamp().as_second());
+        let end = zoned.tomorrow().and_then(|next| next.start_of_day()).map(|day| day.timestamp().as_second());
+        // At the ends of time there is no day before or after: such a second is looked up each time.
+        self.day = match (start, end) {
+            (Ok(start), Ok(end)) => start..end,
+            _ => 0..0,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(1_717_999_200, "2024-06-10")] // 15:00 in Seoul
+    #[case(1_717_945_199, "2024-06-09")] // 23:59:59 in Seoul, 14:59:59 in London
+    #[case(1_717_945_200, "2024-06-10")] // midnight in Seoul
+    #[case(946_684_800, "2000-01-01")]
+    #[case(-1, "1970-01-01")]
+    #[case(549_122_399, "1987-05-27")] // a second before midnight in Seoul's summer time, +10:00
+    #[case(549_122_400, "1987-05-28")]
+    fn second_belongs_to_its_day_in_seoul(#[case] second: i64, #[case] date: &str) {
+        let mut calendar = Calendar::new(TimeZone::get("Asia/Seoul").unwrap());
+        assert_eq!(calendar.date(second).to_string(), date);
+        assert_eq!(calendar.date(second).to_string(), date, "the remembered day");
+    }
+
+    #[test]
+    fn ends_of_time_do_not_panic() {
+        let mut calendar = Calendar::new(TimeZone::get("Asia/Seoul").unwrap());
+        calendar.date(i64::MAX);
+        calendar.date(i64::MIN);
+    }
+}
