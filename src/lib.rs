@@ -1,1 +1,5 @@
+pub mod aggregate;
 pub mod model;
+pub mod report;
+pub mod source;
+pub mod store;

@@ -1,0 +1,94 @@
+//! A hash table from group keys to sums, laid out flat: key words and sums of all groups stand in two vectors.
+
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+/// A sum that no longer fits 64 bits.
+///
+/// Every measure is non-negative, so a sum overflows in one order of addition exactly when it does in every other:
+/// 64 checked bits give the same answer as more bits would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SumOverflow;
+
+/// Group keys of a fixed number of words, each with a fixed number of sums.
+#[derive(Clone, Debug, Default)]
+pub struct Groups {
+    key_words: usize,
+    sums_per_group: usize,
+    index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    keys: Vec<i64>,
+    sums: Vec<i64>,
+}
+
+impl Groups {
+    pub fn new(key_words: usize, sums_per_group: usize) -> Self {
+        Self { key_words, sums_per_group, ..Self::default() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    pub fn key(&self, group: usize) -> &[i64] {
+        &self.keys[group * self.key_words..][..self.key_words]
+    }
+
+    pub fn sums(&self, group: usize) -> &[i64] {
+        &self.sums[group * self.sums_per_group..][..self.sums_per_group]
+    }
+
+    /// Adds `values` to the group of `key`. After an overflow the table is of no use.
+    pub fn add(&mut self, key: &[i64], values: impl Iterator<Item = i64>) -> Result<(), SumOverflow> {
+        let group = self.group(key);
+        let sums = &mut self.sums[group * self.sums_per_group..][..self.sums_per_group];
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum = sum.checked_add(value).ok_or(SumOverflow)?;
+        }
+        Ok(())
+    }
+
+    fn group(&mut self, key: &[i64]) -> usize {
+        debug_assert_eq!(key.len(), self.key_words);
+        let Self { key_words, index, hasher, keys, .. } = self;
+        let words = |group: u32| &keys[group as usize * *key_words..][..*key_words];
+        let hash = hasher.hash_one(key);
+        if let Some(&group) = index.find(hash, |&group| words(group) == key) {
+            return group as usize;
+        }
+        // 2^32 groups would be more than 100 GiB of keys: memory ends long before.
+        let group = index.len();
+        index.insert_unique(hash, group as u32, |&group| hasher.hash_one(words(group)));
+        self.keys.extend_from_slice(key);
+        self.sums.resize(self.sums.len() + self.sums_per_group, 0);
+        group
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_keys_share_their_sums() {
+        let mut groups = Groups::new(2, 2);
+        for (key, values) in [([1, 2], [10, 1]), ([2, 1], [5, 5]), ([1, 2], [1, 1])] {
+            groups.add(&key, values.into_iter()).unwrap();
+        }
+        assert_eq!(groups.len(), 2);
+        assert_eq!((groups.key(0), groups.sums(0)), (&[1, 2][..], &[11, 2][..]));
+        assert_eq!((groups.key(1), groups.sums(1)), (&[2, 1][..], &[5, 5][..]));
+    }
+
+    #[test]
+    fn sum_beyond_64_bits_is_an_error() {
+        let mut groups = Groups::new(1, 1);
+        groups.add(&[1], [i64::MAX].into_iter()).unwrap();
+        assert_eq!(groups.add(&[1], [1].into_iter()), Err(SumOverflow));
+    }
+}

@@ -1,0 +1,8 @@
+//! What is counted, as data: measures and reports as a person writes them ([`spec`]), and resolved once into the
+//! plan that every later stage follows ([`plan`]). Knows no database and no log file.
+
+pub mod plan;
+pub mod spec;
+
+pub use plan::{Dimension, DimensionKind, Measure, Origin, Plan, PlanError, Ratio, Report, Share};
+pub use spec::{MeasureSpec, RatioSpec, ReportSpec};

@@ -1,0 +1,98 @@
+//! Rollups -> the database, exactly once. The only module that names SQL. Knows nothing of queues, files or pickles.
+
+use async_trait::async_trait;
+
+use crate::aggregate::Rollup;
+use crate::model::{Disposition, FailedObject, Generation, Metadata, ObjectId};
+
+/// One object's rollup with what the ledger records of it.
+#[derive(Clone, Debug)]
+pub struct ObjectRollup {
+    pub bucket: String,
+    pub key: String,
+    /// As the read returned it.
+    pub generation: Generation,
+    /// Rows read, rejected ones included.
+    pub rows: u64,
+    pub rejected_rows: u64,
+    /// Names the batch in the ledger and in logs.
+    pub batch_id: String,
+    pub rollup: Rollup,
+}
+
+impl ObjectRollup {
+    pub fn id(&self) -> ObjectId {
+        ObjectId::of(&self.bucket, &self.key)
+    }
+}
+
+/// What the ledger said of one object of a commit. All are final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Its sums are in the reports now.
+    Now,
+    /// The same generation had been counted before: nothing was added.
+    Before,
+    /// Another generation had been counted before: nothing was added.
+    Overwritten { counted_etag: Option<String> },
+}
+
+/// What became of a request to list an object as failed. Both are final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quarantined {
+    Listed,
+    /// This generation (or, when it is unknown, this object) is in the ledger: nothing was listed.
+    AlreadyCounted,
+}
+
+/// Why the store could not do what was asked. Whatever it was, nothing of it has been done,
+/// or the ledger will say so when it is asked again.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No connection, lost in the middle, timed out, failed over: try it whole again on a fresh connection.
+    #[error("database {database}: {problem}")]
+    Unavailable { database: String, problem: String },
+    /// A deadlock or a lock-wait timeout: rolled back, try it whole again.
+    #[error("database {database}: {problem}")]
+    Conflict { database: String, problem: String },
+    /// The data does not fit the tables: a sum out of range.
+    #[error("database {database}: {problem}")]
+    OutOfRange { database: String, problem: String },
+    /// A table or column is missing or of another type, or the schema is newer than this program.
+    #[error("database {database}: {problem}")]
+    Schema { database: String, problem: String },
+    /// Wrong password, no privilege, or a statement that the server does not understand.
+    #[error("database {database}: {problem}")]
+    Refused { database: String, problem: String },
+    /// Metadata that can't be used, such as a rate above 1.
+    #[error("metadata in {database}: {problem}")]
+    Metadata { database: String, problem: String },
+}
+
+impl StoreError {
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            StoreError::Unavailable { .. } | StoreError::Conflict { .. } | StoreError::Metadata { .. } => {
+                Disposition::Retry
+            }
+            StoreError::OutOfRange { .. } => Disposition::Quarantine,
+            StoreError::Schema { .. } | StoreError::Refused { .. } => Disposition::Halt,
+        }
+    }
+}
+
+/// What the pipeline asks of a database.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Counts the objects in one transaction: ledger rows, control totals, then the merged report rows of those that
+    /// the ledger did not hold. One outcome an object, in order; objects are distinct by id. After an error of any
+    /// kind nothing is decided: the caller asks again with the same objects, and the ledger tells what was done.
+    async fn commit(&self, objects: &[ObjectRollup]) -> Result<Vec<Counted>, StoreError>;
+
+    /// Lists objects as failed, in one transaction, unless the ledger holds them. Listing one again adds to its
+    /// attempts. One outcome an object, in order.
+    async fn quarantine(&self, failed: &[FailedObject]) -> Result<Vec<Quarantined>, StoreError>;
+
+    /// Reads all metadata, in one consistent view.
+    async fn metadata(&self) -> Result<Metadata, StoreError>;
+}
