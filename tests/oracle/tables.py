@@ -7,7 +7,7 @@ LONGEST = "가" * 63 + "😀"  # 64 characters, 193 bytes
 MEDIA_KEYS = LOOK_ALIKES + PLAIN + (LONGEST,)
 
 #: Not in the table: counted under organization 0.
-UNMAPPED_KEYS = ("", "m9999", "M1000", "m1000 ", "없는 매체", "0")
+UNMAPPED_KEYS = ("", "m9999", "M1000", "m1000 ", "없는 매체", "0", "a\0b", "줄\n바꿈\\n\t")
 
 #: (agency, media): whole and not, with ties at half a micro (0.5, 0.125), with nothing for one side or both.
 RATES = (
