@@ -1,5 +1,9 @@
 //! Where objects come from. The only module that names an AWS crate. Knows nothing of what is inside an object.
 
+pub mod notification;
 pub mod queue;
+pub mod settings;
 
+pub use notification::Filter;
 pub use queue::{Queue, QueueError, Received};
+pub use settings::{SourceSettings, SourceUrl};
