@@ -1,9 +1,14 @@
 //! Where objects come from. The only module that names an AWS crate. Knows nothing of what is inside an object.
 
+pub mod aws;
+#[cfg(test)]
+mod emulator;
+pub mod fetch;
 pub mod notification;
 pub mod queue;
 pub mod settings;
 
+pub use fetch::{FetchError, Fetched, Objects};
 pub use notification::Filter;
 pub use queue::{Queue, QueueError, Received};
 pub use settings::{SourceSettings, SourceUrl};

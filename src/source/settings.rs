@@ -75,9 +75,22 @@ impl SourceUrl {
 
     /// The region that a queue's URL names, when it is one of AWS.
     pub fn region(&self) -> Option<String> {
-        let SourceUrl::Sqs(url) = self else { return None };
-        let url = url::Url::parse(url).ok()?;
-        region_of_host(url.host_str()?)
+        region_of_host(self.queue()?.host_str()?)
+    }
+
+    /// Where a queue answers whose URL is not the public address of its region: an emulator's, or a private endpoint's.
+    pub fn endpoint(&self) -> Option<String> {
+        let url = self.queue()?;
+        let host = url.host_str()?;
+        let private = host.contains(".vpce.amazonaws.com") || region_of_host(host).is_none();
+        private.then(|| url.origin().ascii_serialization())
+    }
+
+    fn queue(&self) -> Option<url::Url> {
+        match self {
+            SourceUrl::Sqs(url) => url::Url::parse(url).ok(),
+            SourceUrl::Bucket { .. } | SourceUrl::Folder(_) => None,
+        }
     }
 }
 
@@ -225,6 +238,20 @@ mod tests {
     fn password_in_a_url_is_not_repeated() {
         let problem = SourceUrl::parse("https://me:secret@sqs.us-east-1.amazonaws.com/1/q").unwrap_err();
         assert!(problem.contains("no user or password") && !problem.contains("secret"), "{problem}");
+    }
+
+    #[rstest]
+    #[case("https://sqs.ap-northeast-2.amazonaws.com/1/q", None)]
+    #[case("https://queue.amazonaws.com/1/q", None)]
+    #[case(
+        "https://vpce-1a2b.sqs.us-east-2.vpce.amazonaws.com/1/q",
+        Some("https://vpce-1a2b.sqs.us-east-2.vpce.amazonaws.com")
+    )]
+    #[case("http://127.0.0.1:5000/1/q", Some("http://127.0.0.1:5000"))]
+    #[case("https://queues.example.com/1/q", Some("https://queues.example.com"))]
+    #[case("/var/logs", None)]
+    fn queue_outside_of_the_public_endpoints_is_its_own_address(#[case] url: &str, #[case] endpoint: Option<&str>) {
+        assert_eq!(SourceUrl::parse(url).unwrap().endpoint().as_deref(), endpoint);
     }
 
     #[rstest]
