@@ -9,6 +9,7 @@ pub mod micros;
 pub mod object;
 pub mod reject;
 pub mod report_date;
+pub mod secret;
 
 pub use delivery::{Delivery, Receipt};
 pub use disposition::Disposition;
@@ -19,3 +20,4 @@ pub use micros::Micros;
 pub use object::{Announced, Generation, ObjectId, ObjectRef};
 pub use reject::{RejectReason, Rejects};
 pub use report_date::ReportDate;
+pub use secret::Secret;

@@ -1,9 +1,31 @@
 //! Rollups -> the database, exactly once. The only module that names SQL. Knows nothing of queues, files or pickles.
 
+mod dialect;
+mod ledger;
+mod metadata;
+mod migrate;
+mod mysql;
+mod mysql_errors;
+mod quarantine;
+mod schema;
+mod schema_check;
+mod session;
+mod settings;
+mod sql_store;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+mod upsert;
+
 use async_trait::async_trait;
 
 use crate::aggregate::Rollup;
 use crate::model::{Disposition, FailedObject, Generation, Metadata, ObjectId};
+
+pub use dialect::Dialect;
+pub use schema::{SCHEMA_VERSION, schema_sql};
+pub use settings::{DEFAULT_INVENTORY_QUERY, DEFAULT_MEDIA_QUERY, StoreSettings};
+pub use sql_store::SqlStore;
 
 /// One object's rollup with what the ledger records of it.
 #[derive(Clone, Debug)]
@@ -64,6 +86,9 @@ pub enum StoreError {
     /// Wrong password, no privilege, or a statement that the server does not understand.
     #[error("database {database}: {problem}")]
     Refused { database: String, problem: String },
+    /// The URL of the database can't be used: no such scheme, no database name, no such folder.
+    #[error("database {url}: {problem}")]
+    BadUrl { url: String, problem: String },
     /// Metadata that can't be used, such as a rate above 1.
     #[error("metadata in {database}: {problem}")]
     Metadata { database: String, problem: String },
@@ -76,7 +101,7 @@ impl StoreError {
                 Disposition::Retry
             }
             StoreError::OutOfRange { .. } => Disposition::Quarantine,
-            StoreError::Schema { .. } | StoreError::Refused { .. } => Disposition::Halt,
+            StoreError::Schema { .. } | StoreError::Refused { .. } | StoreError::BadUrl { .. } => Disposition::Halt,
         }
     }
 }

@@ -1,0 +1,216 @@
+//! The one implementation of [`Store`]: which connection, which transaction, and what an error does to both.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use super::dialect::Dialect;
+use super::mysql::MysqlPool;
+use super::schema::{Table, tables};
+use super::session::{Begin, Class, Session, SqlError, SqlResult};
+use super::settings::{Address, StoreSettings};
+use super::sqlite::SqlitePool;
+use super::{Counted, ObjectRollup, Quarantined, Store, StoreError, ledger, metadata, migrate, quarantine};
+use crate::model::{FailedObject, Metadata};
+use crate::report::Plan;
+
+/// The reports and their ledger in a MySQL, MariaDB or SQLite database.
+pub struct SqlStore {
+    connections: Connections,
+    plan: Arc<Plan>,
+    settings: StoreSettings,
+    /// For messages: the URL without its password.
+    label: String,
+}
+
+enum Connections {
+    Mysql(MysqlPool),
+    Sqlite(SqlitePool),
+}
+
+impl SqlStore {
+    /// Connects once, so that an unreachable server, a wrong password or an unknown database is known now. Looks at no
+    /// table: see [`SqlStore::verify_schema`].
+    pub async fn open(settings: &StoreSettings, plan: Arc<Plan>) -> Result<SqlStore, StoreError> {
+        let address = Address::parse(settings)?;
+        let label = address.label();
+        let opened = match &address {
+            Address::Mysql { opts, ca } => MysqlPool::open(opts, ca.as_deref(), settings).await.map(Connections::Mysql),
+            Address::Sqlite { path } => SqlitePool::open(path, settings).await.map(Connections::Sqlite),
+        };
+        let connections = opened.map_err(|error| store_error(&label, error))?;
+        Ok(SqlStore { connections, plan, settings: settings.clone(), label })
+    }
+
+    /// The database as a person knows it: its URL without the password.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    pub fn dialect(&self) -> Dialect {
+        match &self.connections {
+            Connections::Mysql(pool) => pool.dialect(),
+            Connections::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The statements that would bring the database to the plan; none when it is there. A table that no statement of
+    /// ours may correct (another primary key, another type) is an error.
+    pub async fn migration(&self) -> Result<Vec<String>, StoreError> {
+        let mut session = self.session().await?;
+        let outcome = migrate::missing(&mut session, &self.tables()).await;
+        self.give_back(session, outcome).await
+    }
+
+    /// Runs [`SqlStore::migration`] and returns what it ran. Safe to run twice, and by two at once.
+    pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        let mut session = self.session().await?;
+        let outcome = migrate::migrate(&mut session, &self.tables()).await;
+        // Its statement timeout was another: the connection is not used for anything else.
+        drop(session);
+        outcome.map_err(|error| self.error(error))
+    }
+
+    /// `Ok` when every table is there as the plan needs it.
+    pub async fn verify_schema(&self) -> Result<(), StoreError> {
+        let mut session = self.session().await?;
+        let outcome = migrate::verify(&mut session, &self.tables()).await;
+        self.give_back(session, outcome).await
+    }
+
+    /// Replaces the rows of the default metadata tables.
+    pub async fn insert_metadata(&self, metadata: &Metadata) -> Result<(), StoreError> {
+        let mut session = self.begin(Begin::Write).await?;
+        let outcome = metadata::replace(&mut session, metadata, self.settings.upsert_rows).await;
+        self.finish(session, outcome).await
+    }
+
+    fn tables(&self) -> Vec<Table> {
+        tables(&self.plan, self.dialect(), self.settings.default_metadata())
+    }
+
+    pub(super) async fn session(&self) -> Result<Session, StoreError> {
+        let session = match &self.connections {
+            Connections::Mysql(pool) => pool.session().await.map(|session| Session::Mysql(Box::new(session))),
+            Connections::Sqlite(pool) => pool.session().await.map(Session::Sqlite),
+        };
+        session.map_err(|error| self.error(error))
+    }
+
+    pub(super) async fn begin(&self, begin: Begin) -> Result<Session, StoreError> {
+        let mut session = self.session().await?;
+        session.begin(begin).await.map_err(|error| self.error(error))?;
+        Ok(session)
+    }
+
+    /// Ends a transaction: COMMIT after success, ROLLBACK after anything else.
+    ///
+    /// After a conflict the connection is sound: it is rolled back explicitly (error 1205 undoes only the statement)
+    /// and lent again. After any other error it is closed: whether it lost its server, leads to one that only reads
+    /// now, or was in the middle of a COMMIT, a fresh one is certain.
+    pub(super) async fn finish<T>(&self, mut session: Session, outcome: SqlResult<T>) -> Result<T, StoreError> {
+        let outcome = match outcome {
+            Ok(value) => session.commit().await.map(|()| value),
+            Err(error) => Err(error),
+        };
+        self.give_back(session, outcome).await
+    }
+
+    async fn give_back<T>(&self, mut session: Session, outcome: SqlResult<T>) -> Result<T, StoreError> {
+        match &outcome {
+            Ok(_) => session.release(),
+            Err(error) if error.class == Class::Conflict => {
+                if session.rollback().await.is_ok() {
+                    session.release();
+                }
+            }
+            Err(_) => drop(session),
+        }
+        outcome.map_err(|error| self.error(error))
+    }
+
+    pub(super) fn error(&self, error: SqlError) -> StoreError {
+        store_error(&self.label, error)
+    }
+}
+
+#[async_trait]
+impl Store for SqlStore {
+    async fn commit(&self, objects: &[ObjectRollup]) -> Result<Vec<Counted>, StoreError> {
+        if objects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut session = self.begin(Begin::Write).await?;
+        let outcome = ledger::count(&mut session, &self.plan, objects, &now(), self.settings.upsert_rows).await;
+        self.finish(session, outcome).await
+    }
+
+    async fn quarantine(&self, failed: &[FailedObject]) -> Result<Vec<Quarantined>, StoreError> {
+        let mut outcomes = vec![Quarantined::Listed; failed.len()];
+        loop {
+            let open: Vec<usize> = (0..failed.len()).filter(|&at| outcomes[at] == Quarantined::Listed).collect();
+            if open.is_empty() {
+                return Ok(outcomes);
+            }
+            let listed: Vec<FailedObject> = open.iter().map(|&at| failed[at].clone()).collect();
+            let mut session = self.begin(Begin::Write).await?;
+            let found = match quarantine::list(&mut session, &listed, &now()).await {
+                Ok(found) => found,
+                Err(error) => return self.give_back(session, Err(error)).await,
+            };
+            if found.iter().all(|outcome| *outcome == Quarantined::Listed) {
+                self.finish(session, Ok(())).await?;
+                return Ok(outcomes);
+            }
+            // What is counted stays counted: undo the listing of all, and list the others again.
+            let undone = session.rollback().await;
+            self.give_back(session, undone).await?;
+            open.iter().zip(found).for_each(|(&at, outcome)| outcomes[at] = outcome);
+        }
+    }
+
+    async fn metadata(&self) -> Result<Metadata, StoreError> {
+        let mut session = self.begin(Begin::Snapshot).await?;
+        let outcome = metadata::read(&mut session, &self.settings).await;
+        self.finish(session, outcome).await
+    }
+}
+
+fn store_error(label: &str, error: SqlError) -> StoreError {
+    let (database, problem) = (label.to_owned(), error.problem);
+    match error.class {
+        Class::Unavailable => StoreError::Unavailable { database, problem },
+        Class::Conflict => StoreError::Conflict { database, problem },
+        Class::OutOfRange => StoreError::OutOfRange { database, problem },
+        Class::Schema => StoreError::Schema { database, problem },
+        Class::Refused => StoreError::Refused { database, problem },
+        Class::Metadata => StoreError::Metadata { database, problem },
+        // The ledger handles its own: anywhere else a table has a key that is not ours.
+        Class::Duplicate => StoreError::Schema {
+            database,
+            problem: format!(
+                "{problem}: rows of the ledger and of its tables do not belong together; run `xc2-analyzer audit`"
+            ),
+        },
+    }
+}
+
+/// Now, in UTC, as `DATETIME(6)` is written.
+pub(super) fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%d %H:%M:%S.%6f").to_string()
+}
+
+/// Runs work that keeps the processor busy (merging a million cells) without keeping other tasks of this thread
+/// waiting, where the runtime has other threads.
+pub(super) fn on_this_thread<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}

@@ -1,0 +1,11 @@
+//! Tests against real databases: SQLite and a private MariaDB, each case on both.
+
+mod commits;
+mod fixture;
+mod metadata;
+mod opening;
+mod quarantines;
+mod schemas;
+
+#[path = "../../tests/support/mariadb.rs"]
+mod mariadb;
