@@ -4,11 +4,13 @@ pub mod aws;
 #[cfg(test)]
 mod emulator;
 pub mod fetch;
+pub mod listing;
 pub mod notification;
 pub mod queue;
 pub mod settings;
 
 pub use fetch::{FetchError, Fetched, Objects};
+pub use listing::Listing;
 pub use notification::Filter;
 pub use queue::{Queue, QueueError, Received};
 pub use settings::{SourceSettings, SourceUrl};

@@ -108,7 +108,7 @@ fn event(event: &Value) -> Result<Vec<ObjectRef>, String> {
 
 /// One record of S3's event message (S3 User Guide, "Event message structure").
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "a record of S3")]
 struct S3Record {
     event_version: Option<String>,
     event_source: Option<String>,

@@ -250,7 +250,7 @@ fn console_folders_are_not_objects(#[case] key: &str, #[case] bytes: u64, #[case
 #[case::list("[]", "the body is JSON, but no notification of S3, SNS or EventBridge")]
 #[case::other("{\"a\":1}", "the body is JSON, but no notification of S3, SNS or EventBridge")]
 #[case::records_no_list("{\"Records\":{}}", "the body's `Records` is not a list")]
-#[case::record_no_object("{\"Records\":[null]}", "record 1 of 1: invalid type: null, expected struct S3Record")]
+#[case::record_no_object("{\"Records\":[null]}", "record 1 of 1: invalid type: null, expected a record of S3")]
 #[case::sns_text(&sns("hello"), "the message that SNS wraps is not JSON: expected value at line 1 column 1")]
 #[case::sns_in_sns(&sns(&sns("{}")), "the body is JSON, but no notification of S3, SNS or EventBridge")]
 #[case::sns_confirmation(
