@@ -1,4 +1,5 @@
 pub mod aggregate;
+pub mod decode;
 pub mod model;
 pub mod report;
 pub mod source;

@@ -1,0 +1,214 @@
+//! `ads` as JSON text: the ids of the first object of a list of objects.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserializer as _;
+use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::fields::Fields;
+use crate::model::RejectReason;
+
+/// Inventory, ad and demand id of a row.
+pub(crate) type Ids = [i64; 3];
+
+/// Reads JSON text. Blank text, `null` and `[]` are no ads: three zeros. The text as a whole must be valid, as Python's
+/// `json` has it (`NaN` and `Infinity` are numbers there); elements after the first may be anything.
+pub(crate) fn parse(text: &[u8], fields: &Fields) -> Result<Ids, RejectReason> {
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return Ok([0; 3]);
+    }
+    let ids = read(text, fields).or_else(|error| match strict_json(text) {
+        Cow::Borrowed(_) => Err(error),
+        Cow::Owned(text) => read(&text, fields),
+    });
+    match ids {
+        Ok([Some(inventory), Some(ad), Some(demand)]) => Ok([inventory, ad, demand]),
+        Ok(_) => Err(RejectReason::IdNotAnInteger),
+        Err(_) => Err(RejectReason::AdsUnreadable),
+    }
+}
+
+/// `None` for an id that is no integer.
+type FoundIds = [Option<i64>; 3];
+
+fn read(text: &[u8], fields: &Fields) -> Result<FoundIds, serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let ids = json.deserialize_any(Ads { fields })?;
+    json.end()?;
+    Ok(ids)
+}
+
+/// Replaces what Python's `json` reads beyond the standard. Outside of strings `NaN`, `Infinity` and `-Infinity` become a
+/// number that is no integer either; the blanks around it keep what was no JSON from becoming some. Inside of them an
+/// escaped surrogate, which may be a lone one, becomes U+FFFD.
+fn strict_json(text: &[u8]) -> Cow<'_, [u8]> {
+    const NON_NUMBERS: [&[u8]; 3] = [b"NaN", b"-Infinity", b"Infinity"];
+    let mut replaced = Vec::new();
+    let (mut at, mut copied, mut in_string) = (0, 0, false);
+    while let Some(&byte) = text.get(at) {
+        let non_number = NON_NUMBERS.into_iter().find(|word| !in_string && text[at..].starts_with(word));
+        let replacement: Option<(usize, &[u8])> = match non_number {
+            Some(word) => Some((word.len(), b" 0.5 ")),
+            None if in_string && is_escaped_surrogate(&text[at..]) => Some((6, br"\ufffd")),
+            None => None,
+        };
+        if let Some((length, by)) = replacement {
+            replaced.extend_from_slice(&text[copied..at]);
+            replaced.extend_from_slice(by);
+            at += length;
+            copied = at;
+            continue;
+        }
+        in_string ^= byte == b'"';
+        at += if in_string && byte == b'\\' { 2 } else { 1 };
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    replaced.extend_from_slice(&text[copied..]);
+    Cow::Owned(replaced)
+}
+
+fn is_escaped_surrogate(text: &[u8]) -> bool {
+    matches!(text, [b'\\', b'u', b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', low, last, ..]
+        if low.is_ascii_hexdigit() && last.is_ascii_hexdigit())
+}
+
+/// `null` or a list whose first element is an object.
+struct Ads<'f> {
+    fields: &'f Fields,
+}
+
+impl<'de> Visitor<'de> for Ads<'_> {
+    type Value = FoundIds;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of objects")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<FoundIds, E> {
+        Ok([Some(0); 3])
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<FoundIds, A::Error> {
+        let ids = elements.next_element_seed(First { fields: self.fields })?;
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(ids.unwrap_or([Some(0); 3]))
+    }
+}
+
+/// The first element: an object.
+struct First<'f> {
+    fields: &'f Fields,
+}
+
+impl<'de> DeserializeSeed<'de> for First<'_> {
+    type Value = FoundIds;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, element: D) -> Result<FoundIds, D::Error> {
+        element.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for First<'_> {
+    type Value = FoundIds;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<FoundIds, A::Error> {
+        let mut ids = [Some(0); 3];
+        while let Some(roles) = items.next_key_seed(Roles { fields: self.fields })? {
+            if roles == [false; 3] {
+                items.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let id = items.next_value_seed(Id)?;
+            for (slot, _) in ids.iter_mut().zip(roles).filter(|(_, is_role)| *is_role) {
+                *slot = id;
+            }
+        }
+        Ok(ids)
+    }
+}
+
+/// Which of the three ids a key names.
+struct Roles<'f> {
+    fields: &'f Fields,
+}
+
+impl<'de> DeserializeSeed<'de> for Roles<'_> {
+    type Value = [bool; 3];
+
+    fn deserialize<D: de::Deserializer<'de>>(self, key: D) -> Result<[bool; 3], D::Error> {
+        key.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Roles<'_> {
+    type Value = [bool; 3];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<[bool; 3], E> {
+        let field = self.fields.find(key.as_bytes());
+        Ok(self.fields.ids.map(|id| Some(id) == field))
+    }
+}
+
+/// An id's value: `None` when it is no integer.
+struct Id;
+
+impl<'de> DeserializeSeed<'de> for Id {
+    type Value = Option<i64>;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, value: D) -> Result<Option<i64>, D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Id {
+    type Value = Option<i64>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an integer")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Option<i64>, E> {
+        Ok(Some(0))
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Option<i64>, E> {
+        Ok(Some(i64::from(value)))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Option<i64>, E> {
+        Ok(Some(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Option<i64>, E> {
+        Ok(i64::try_from(value).ok())
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Option<i64>, E> {
+        Ok(super::rules::integral(value))
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<Option<i64>, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Option<i64>, A::Error> {
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<Option<i64>, A::Error> {
+        while items.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+}

@@ -1,0 +1,71 @@
+//! How much is held for one object: counted before it is allocated, by capacity, not by length.
+
+use super::super::error::{Fault, Limit};
+
+/// Counts what is held for one object against `decoder_bytes_max`, before it is allocated.
+pub struct Budget {
+    held: usize,
+    /// The part of `held` that ends with the dump; the rest is kept for the next one.
+    scattered: usize,
+    max: usize,
+}
+
+impl Budget {
+    pub fn new(max: usize) -> Self {
+        Self { held: 0, scattered: 0, max }
+    }
+
+    pub fn push<T>(&mut self, vec: &mut Vec<T>, item: T) -> Result<(), Fault> {
+        if vec.len() == vec.capacity() {
+            self.reserve(vec, 1)?;
+        }
+        vec.push(item);
+        Ok(())
+    }
+
+    /// As `push`, into a vector that ends with the dump.
+    pub fn push_scattered<T>(&mut self, vec: &mut Vec<T>, item: T) -> Result<(), Fault> {
+        let capacity = vec.capacity();
+        self.push(vec, item)?;
+        self.scattered += (vec.capacity() - capacity) * size_of::<T>();
+        Ok(())
+    }
+
+    /// Makes room for more, as `Vec::reserve` does.
+    pub fn reserve<T>(&mut self, vec: &mut Vec<T>, more: usize) -> Result<(), Fault> {
+        /// From here on a vector grows by a quarter, not twofold: the limit is better used.
+        const LARGE_BYTES: usize = 16 << 20;
+        let capacity = vec.capacity();
+        let needed = vec.len().saturating_add(more);
+        if needed <= capacity {
+            return Ok(());
+        }
+        let large = capacity.saturating_mul(size_of::<T>()) > LARGE_BYTES;
+        let wanted = needed.max(if large { capacity + capacity / 4 } else { capacity * 2 }).max(4);
+        self.charge((wanted - capacity).saturating_mul(size_of::<T>()))?;
+        vec.reserve_exact(wanted - vec.len());
+        Ok(())
+    }
+
+    /// Counts what ends with the dump and is not in a vector.
+    pub fn charge_scattered(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.charge(bytes)?;
+        self.scattered += bytes;
+        Ok(())
+    }
+
+    fn charge(&mut self, bytes: usize) -> Result<(), Fault> {
+        let held = self.held.saturating_add(bytes);
+        if held > self.max {
+            return Err(Limit::DecoderBytes.into());
+        }
+        self.held = held;
+        Ok(())
+    }
+
+    /// The dump has ended.
+    pub fn forget_scattered(&mut self) {
+        self.held -= self.scattered;
+        self.scattered = 0;
+    }
+}

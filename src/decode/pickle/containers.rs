@@ -1,0 +1,169 @@
+//! The opcodes that make containers and fill them, and those that ask for Python objects.
+
+use super::super::error::{Fault, PickleFault};
+use super::super::rows::Rows;
+use super::globals::Global;
+use super::machine::Machine;
+use super::opcode as op;
+use super::value::Value;
+
+impl Machine<'_> {
+    pub(super) fn list(&mut self, code: u8, rows: &mut Rows) -> Result<(), Fault> {
+        let from = if code == op::LIST { Some(self.stack.pop_mark()?) } else { None };
+        let list = self.store.add_list()?;
+        let Value::List(id) = list else { return Ok(()) };
+        if self.stack.would_be_empty(from) {
+            self.top_level.begin_list(id);
+        }
+        if let Some(from) = from {
+            self.append_from(id, from, rows)?;
+        }
+        self.push(list)
+    }
+
+    pub(super) fn append(&mut self, code: u8, rows: &mut Rows) -> Result<(), Fault> {
+        let from = match code {
+            op::APPENDS => self.stack.pop_mark()?,
+            _ => self.stack.height_without(1)?,
+        };
+        let Value::List(id) = self.stack.below(from)? else { return Err(PickleFault::WrongOperand("a list").into()) };
+        self.append_from(id, from, rows)
+    }
+
+    /// Appends what is on the stack from a position on. What goes to the list of rows is complete: a pickler writes an
+    /// element whole before it appends it.
+    fn append_from(&mut self, id: u32, from: usize, rows: &mut Rows) -> Result<(), Fault> {
+        let is_rows = self.top_level.is_streamed(id);
+        for &item in self.stack.from(from) {
+            self.store.append(id, item, !is_rows)?;
+        }
+        if is_rows {
+            for &item in self.stack.from(from) {
+                self.store.freeze(item, self.fields.ads);
+                rows.add(item, &mut self.store)?;
+            }
+        }
+        self.stack.truncate(from);
+        Ok(())
+    }
+
+    pub(super) fn dict(&mut self, code: u8) -> Result<(), Fault> {
+        let from = if code == op::DICT { Some(self.stack.pop_mark()?) } else { None };
+        let dict = self.store.add_dict()?;
+        let Value::Dict(id) = dict else { return Ok(()) };
+        if self.stack.would_be_empty(from) {
+            self.top_level.begin_dict(id);
+        }
+        if let Some(from) = from {
+            self.set_from(id, from)?;
+        }
+        self.push(dict)
+    }
+
+    pub(super) fn set_items(&mut self, code: u8) -> Result<(), Fault> {
+        let from = match code {
+            op::SETITEMS => self.stack.pop_mark()?,
+            _ => self.stack.height_without(2)?,
+        };
+        let Value::Dict(id) = self.stack.below(from)? else { return Err(PickleFault::WrongOperand("a dict").into()) };
+        self.set_from(id, from)
+    }
+
+    /// Sets the items whose keys and values are on the stack from a position on.
+    fn set_from(&mut self, id: u32, from: usize) -> Result<(), Fault> {
+        let items = self.stack.from(from);
+        if !items.len().is_multiple_of(2) {
+            return Err(PickleFault::OddItems.into());
+        }
+        let is_top = self.top_level.is_dict(id);
+        for item in items.chunks_exact(2) {
+            let (key, value) = (item[0], item[1]);
+            self.store.attach_to_dict(id, value)?;
+            match key {
+                Value::Field(field) => self.store.set(id, field, value)?,
+                _ if !self.store.is_hashable(key) => return Err(PickleFault::UnhashableKey.into()),
+                _ if is_top => self.top_level.add_unknown(key, value, &mut self.store.budget)?,
+                _ => {}
+            }
+        }
+        self.stack.truncate(from);
+        Ok(())
+    }
+
+    pub(super) fn tuple(&mut self, code: u8) -> Result<(), Fault> {
+        let from = match code {
+            op::TUPLE => self.stack.pop_mark()?,
+            op::EMPTY_TUPLE => self.stack.height_without(0)?,
+            op::TUPLE1 => self.stack.height_without(1)?,
+            op::TUPLE2 => self.stack.height_without(2)?,
+            _ => self.stack.height_without(3)?,
+        };
+        let tuple = self.store.add_tuple(self.stack.from(from))?;
+        self.stack.truncate(from);
+        self.push(tuple)
+    }
+
+    /// ADDITEMS and FROZENSET: the elements matter to nothing, but they must be able to be elements.
+    pub(super) fn set(&mut self, code: u8) -> Result<(), Fault> {
+        let from = self.stack.pop_mark()?;
+        if !self.stack.from(from).iter().all(|&item| self.store.is_hashable(item)) {
+            return Err(PickleFault::UnhashableKey.into());
+        }
+        if code == op::ADDITEMS {
+            if self.stack.below(from)? != Value::Set {
+                return Err(PickleFault::WrongOperand("a set").into());
+            }
+            self.stack.truncate(from);
+            return Ok(());
+        }
+        self.stack.truncate(from);
+        self.push(Value::Opaque { hashable: true })
+    }
+
+    /// Finds a constructor by its names, or refuses it by them.
+    pub(super) fn global(&mut self, code: u8) -> Result<(), Fault> {
+        let (module, name) = if code == op::STACK_GLOBAL {
+            let (name, module) = (self.stack.pop()?, self.stack.pop()?);
+            let texts = self.store.key_text(module, self.fields).zip(self.store.key_text(name, self.fields));
+            let (module, name) = texts.ok_or(PickleFault::WrongOperand("two names"))?;
+            (module.to_owned(), name.to_owned())
+        } else {
+            (utf8(self.reader.line()?)?, utf8(self.reader.line()?)?)
+        };
+        let global = Global::find(&module, &name)?;
+        if code == op::INST {
+            return Err(global.refuse());
+        }
+        self.push(Value::Global(global))
+    }
+
+    /// REDUCE: `callable(*arguments)`, of which nothing is called.
+    pub(super) fn reduce(&mut self) -> Result<(), Fault> {
+        let (arguments, callable) = (self.stack.pop()?, self.stack.pop()?);
+        let Value::Global(global) = callable else { return Err(PickleFault::WrongOperand("a callable").into()) };
+        let Value::Tuple(arguments) = arguments else { return Err(PickleFault::WrongOperand("a tuple").into()) };
+        /// More than any constructor that is known takes.
+        const ARGUMENTS_MAX: usize = 16;
+        let length = self.store.length(arguments).min(ARGUMENTS_MAX);
+        let arguments: Vec<Value> = (0..length).filter_map(|index| self.store.item(arguments, index)).collect();
+        let value = global.call(&arguments, &mut self.store, self.fields)?;
+        self.push(value)
+    }
+
+    /// NEWOBJ, NEWOBJ_EX, OBJ, BUILD: says, where it can, of which class an object was wanted.
+    pub(super) fn refuse(&mut self, code: u8) -> Result<Fault, Fault> {
+        let class = match code {
+            op::OBJ => {
+                let from = self.stack.pop_mark()?;
+                self.stack.from(from).first().copied().ok_or(PickleFault::StackUnderflow)?
+            }
+            op::NEWOBJ_EX => self.stack.below(self.stack.height_without(2)?)?,
+            _ => self.stack.below(self.stack.height_without(1)?)?,
+        };
+        Ok(if let Value::Global(global) = class { global.refuse() } else { Fault::Opcode })
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<String, PickleFault> {
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| PickleFault::BadText)
+}

@@ -1,0 +1,288 @@
+//! The machine: one opcode at a time, from the stream to the stack, to the store, and rows out as they are complete.
+
+use super::super::error::{DecodeError, Fault, Limit, PickleFault};
+use super::super::fields::Fields;
+use super::super::rows::Rows;
+use super::memo::Memo;
+use super::opcode::{self as op, PROTOCOL_MAX};
+use super::reader::Reader;
+use super::stack::Stack;
+use super::text::{self, Integer};
+use super::top_level::TopLevel;
+use super::value::{Store, Value};
+use crate::model::Limits;
+
+pub struct Machine<'a> {
+    pub reader: Reader<'a>,
+    pub(super) fields: &'a Fields,
+    pub(super) limits: &'a Limits,
+    pub(super) store: Store,
+    memo: Memo,
+    pub(super) stack: Stack,
+    pub(super) top_level: TopLevel,
+    /// Where the current frame ends.
+    frame_end: Option<u64>,
+    /// The highest one that an opcode belongs to or PROTO names.
+    pub protocol: u8,
+}
+
+impl<'a> Machine<'a> {
+    pub fn new(reader: Reader<'a>, fields: &'a Fields, limits: &'a Limits) -> Self {
+        Self {
+            reader,
+            fields,
+            limits,
+            store: Store::new(limits.decoder_bytes_max, limits.nesting_max),
+            memo: Memo::default(),
+            stack: Stack::new(limits.nesting_max),
+            top_level: TopLevel::default(),
+            frame_end: None,
+            protocol: 0,
+        }
+    }
+
+    /// Runs one dump to its STOP, which returns its top-level value. Rows that are complete before go to `rows`.
+    pub fn run(&mut self, hold: bool, rows: &mut Rows) -> Result<Value, Fault> {
+        self.memo.clear();
+        self.store.clear();
+        self.stack.clear();
+        self.top_level = TopLevel::new(hold, std::mem::take(&mut self.top_level));
+        self.frame_end = None;
+        loop {
+            let code = self.reader.opcode()?;
+            self.protocol = self.protocol.max(self.reader.opcode.map_or(0, |opcode| opcode.protocol));
+            if self.frame_end.is_some() {
+                self.check_frame()?;
+            }
+            if code == op::STOP {
+                return self.stop();
+            }
+            self.step(code, rows)?;
+        }
+    }
+
+    fn stop(&mut self) -> Result<Value, Fault> {
+        if self.frame_end.is_some_and(|end| end != self.reader.offset()) {
+            return Err(PickleFault::Frame.into());
+        }
+        // What is left below is ignored, as in Python.
+        Ok(self.stack.pop()?)
+    }
+
+    fn step(&mut self, code: u8, rows: &mut Rows) -> Result<(), Fault> {
+        match code {
+            op::PROTO => self.protocol()?,
+            op::FRAME => self.frame()?,
+
+            op::NONE => self.push(Value::None)?,
+            op::NEWTRUE => self.push(Value::Bool(true))?,
+            op::NEWFALSE => self.push(Value::Bool(false))?,
+            op::BININT => self.int(i32::from_le_bytes)?,
+            op::BININT1 => self.int(u8::from_le_bytes)?,
+            op::BININT2 => self.int(u16::from_le_bytes)?,
+            op::INT => self.int_line()?,
+            op::LONG => self.long_line()?,
+            op::LONG1 | op::LONG4 => self.long(code)?,
+            op::FLOAT => {
+                let value = text::float(self.reader.line()?)?;
+                self.push(Value::Float(value))?;
+            }
+            op::BINFLOAT => {
+                let value = f64::from_be_bytes(self.reader.array()?);
+                self.push(Value::Float(value))?;
+            }
+
+            op::UNICODE | op::BINUNICODE | op::SHORT_BINUNICODE | op::BINUNICODE8 => self.unicode(code)?,
+            op::STRING | op::BINSTRING | op::SHORT_BINSTRING => self.old_string(code)?,
+            op::BINBYTES | op::SHORT_BINBYTES | op::BINBYTES8 | op::BYTEARRAY8 => self.byte_string(code)?,
+
+            op::EMPTY_LIST | op::LIST => self.list(code, rows)?,
+            op::APPEND | op::APPENDS => self.append(code, rows)?,
+            op::EMPTY_DICT | op::DICT => self.dict(code)?,
+            op::SETITEM | op::SETITEMS => self.set_items(code)?,
+            op::EMPTY_TUPLE | op::TUPLE | op::TUPLE1 | op::TUPLE2 | op::TUPLE3 => self.tuple(code)?,
+            op::EMPTY_SET => self.push(Value::Set)?,
+            op::ADDITEMS | op::FROZENSET => self.set(code)?,
+
+            op::MARK => self.stack.mark()?,
+            op::POP => self.stack.drop_top()?,
+            op::POP_MARK => {
+                let from = self.stack.pop_mark()?;
+                self.stack.truncate(from);
+            }
+            op::DUP => {
+                let value = self.stack.top()?;
+                self.push(value)?;
+            }
+            op::GET | op::BINGET | op::LONG_BINGET => self.get(code)?,
+            op::PUT | op::BINPUT | op::LONG_BINPUT | op::MEMOIZE => self.put(code)?,
+
+            op::GLOBAL | op::STACK_GLOBAL | op::INST => self.global(code)?,
+            op::REDUCE => self.reduce()?,
+            op::NEWOBJ | op::NEWOBJ_EX | op::OBJ | op::BUILD => return Err(self.refuse(code)?),
+            op::PERSID | op::BINPERSID | op::EXT1 | op::EXT2 | op::EXT4 => return Err(Fault::Opcode),
+            op::NEXT_BUFFER | op::READONLY_BUFFER => return Err(PickleFault::OutOfBand.into()),
+            _ => return Err(PickleFault::UnknownOpcode(code).into()),
+        }
+        Ok(())
+    }
+
+    pub(super) fn push(&mut self, value: Value) -> Result<(), Fault> {
+        self.stack.push(value, &mut self.store.budget)
+    }
+
+    fn protocol(&mut self) -> Result<(), Fault> {
+        let protocol = self.reader.byte()?;
+        if protocol > PROTOCOL_MAX {
+            return Err(PickleFault::UnknownProtocol(protocol).into());
+        }
+        self.protocol = self.protocol.max(protocol);
+        Ok(())
+    }
+
+    /// A frame's length changes nothing here; that it fits shows that no byte was lost.
+    fn frame(&mut self) -> Result<(), Fault> {
+        let length = u64::from_le_bytes(self.reader.array()?);
+        let end = self.reader.offset().checked_add(length);
+        if self.frame_end.is_some() || end.is_none() {
+            return Err(PickleFault::Frame.into());
+        }
+        self.frame_end = end;
+        Ok(())
+    }
+
+    /// A frame ends between two opcodes.
+    fn check_frame(&mut self) -> Result<(), Fault> {
+        match self.frame_end {
+            Some(end) if end < self.reader.opcode_offset => Err(PickleFault::Frame.into()),
+            Some(end) if end == self.reader.opcode_offset => {
+                self.frame_end = None;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn int<const N: usize, I: Into<i64>>(&mut self, read: impl Fn([u8; N]) -> I) -> Result<(), Fault> {
+        let value = read(self.reader.array()?).into();
+        self.push(Value::Int(value))
+    }
+
+    fn int_line(&mut self) -> Result<(), Fault> {
+        // Protocols 0 and 1 write True and False so.
+        let value = match self.reader.line()? {
+            b"01" => Value::Bool(true),
+            b"00" => Value::Bool(false),
+            line => integer(text::decimal_integer(line)?, &mut self.store, Value::Digits)?,
+        };
+        self.push(value)
+    }
+
+    fn long_line(&mut self) -> Result<(), Fault> {
+        let line = self.reader.line()?;
+        let line = line.strip_suffix(b"L").unwrap_or(line);
+        let value = integer(text::decimal_integer(line)?, &mut self.store, Value::Digits)?;
+        self.push(value)
+    }
+
+    fn long(&mut self, code: u8) -> Result<(), Fault> {
+        let length = match code {
+            op::LONG1 => u64::from(self.reader.byte()?),
+            _ => self.signed_length()?,
+        };
+        let value = integer(text::binary_integer(self.reader.text(length)?), &mut self.store, Value::Long)?;
+        self.push(value)
+    }
+
+    fn unicode(&mut self, code: u8) -> Result<(), Fault> {
+        let value = if code == op::UNICODE {
+            let text = text::raw_unicode_escape(self.reader.line()?)?;
+            self.store.add_str(&text, self.fields)?
+        } else {
+            let length = self.length(code)?;
+            self.store.add_str(self.reader.text(length)?, self.fields)?
+        };
+        self.push(value)
+    }
+
+    fn old_string(&mut self, code: u8) -> Result<(), Fault> {
+        let value = if code == op::STRING {
+            let text = text::quoted_string(self.reader.line()?)?;
+            self.store.add_old_str(&text, self.fields)?
+        } else {
+            let length = self.length(code)?;
+            self.store.add_old_str(self.reader.text(length)?, self.fields)?
+        };
+        self.push(value)
+    }
+
+    fn byte_string(&mut self, code: u8) -> Result<(), Fault> {
+        let length = self.length(code)?;
+        let bytes = self.reader.text(length)?;
+        let value = match code {
+            op::BYTEARRAY8 => Value::Opaque { hashable: false },
+            _ => self.store.add_bytes(bytes)?,
+        };
+        self.push(value)
+    }
+
+    /// The length that comes before a text or bytes.
+    fn length(&mut self, code: u8) -> Result<u64, Fault> {
+        match code {
+            op::SHORT_BINUNICODE | op::SHORT_BINSTRING | op::SHORT_BINBYTES => Ok(u64::from(self.reader.byte()?)),
+            op::BINUNICODE | op::BINBYTES => Ok(u64::from(u32::from_le_bytes(self.reader.array()?))),
+            op::BINSTRING => self.signed_length(),
+            _ => Ok(u64::from_le_bytes(self.reader.array()?)),
+        }
+    }
+
+    fn signed_length(&mut self) -> Result<u64, Fault> {
+        let length = i32::from_le_bytes(self.reader.array()?);
+        u64::try_from(length).map_err(|_| PickleFault::NegativeLength.into())
+    }
+
+    fn get(&mut self, code: u8) -> Result<(), Fault> {
+        let index = match code {
+            op::GET => text::index(self.reader.line()?)?,
+            op::BINGET => u64::from(self.reader.byte()?),
+            _ => u64::from(u32::from_le_bytes(self.reader.array()?)),
+        };
+        let value = self.memo.get(index).ok_or(PickleFault::MemoMissing(index))?;
+        self.push(value)
+    }
+
+    fn put(&mut self, code: u8) -> Result<(), Fault> {
+        let index = match code {
+            op::PUT => text::index(self.reader.line()?)?,
+            op::BINPUT => u64::from(self.reader.byte()?),
+            op::LONG_BINPUT => u64::from(u32::from_le_bytes(self.reader.array()?)),
+            _ => self.memo.len(),
+        };
+        let value = self.stack.top()?;
+        self.memo.put(index, value, &mut self.store.budget)
+    }
+
+    /// Completes a fault with its place and, for a limit, with its value.
+    pub fn place(&self, fault: Fault) -> DecodeError {
+        self.reader.place(fault, |limit| match limit {
+            Limit::ObjectBytes => self.limits.object_bytes_max,
+            Limit::InflatedBytes => self.limits.inflated_bytes_max,
+            Limit::InflateRatio => self.limits.inflate_ratio_max,
+            Limit::Rows => self.limits.rows_max,
+            Limit::Nesting => self.limits.nesting_max as u64,
+            Limit::TextBytes => self.limits.text_bytes_max as u64,
+            Limit::DecoderBytes => self.limits.decoder_bytes_max as u64,
+        })
+    }
+}
+
+fn integer<T: AsRef<[u8]>>(
+    integer: Integer<T>,
+    store: &mut Store,
+    large: impl Fn(super::value::Span) -> Value,
+) -> Result<Value, Fault> {
+    match integer {
+        Integer::Small(small) => Ok(Value::Int(small)),
+        Integer::Large(bytes) => store.add_text(bytes.as_ref()).map(large),
+    }
+}

@@ -1,0 +1,18 @@
+//! The streaming pickle machine: opcodes in, rows out.
+
+mod budget;
+mod containers;
+mod globals;
+mod machine;
+mod memo;
+mod opcode;
+mod reader;
+mod stack;
+mod text;
+mod top_level;
+mod value;
+
+pub use machine::Machine;
+pub use reader::Reader;
+pub use text::decimal_text;
+pub use value::{Span, Store, Value};

@@ -1,0 +1,98 @@
+//! The machine's stack and its marks. A mark fences what lies below it off, as in CPython's `_pickle.c`.
+
+use super::super::error::{Fault, Limit, PickleFault};
+use super::budget::Budget;
+use super::value::Value;
+
+pub struct Stack {
+    values: Vec<Value>,
+    /// Heights of `values` at which a mark stands.
+    marks: Vec<usize>,
+    marks_max: usize,
+}
+
+impl Stack {
+    /// Every mark stands for an open container.
+    pub fn new(nesting_max: usize) -> Self {
+        Self { values: Vec::new(), marks: Vec::new(), marks_max: nesting_max }
+    }
+
+    pub fn clear(&mut self) {
+        self.values.clear();
+        self.marks.clear();
+    }
+
+    /// Whether nothing lies below `from`, or, without it, below the top.
+    pub fn would_be_empty(&self, from: Option<usize>) -> bool {
+        self.marks.is_empty() && from.unwrap_or(self.values.len()) == 0
+    }
+
+    /// The height that popping some values would leave.
+    pub fn height_without(&self, values: usize) -> Result<usize, PickleFault> {
+        match self.values.len().checked_sub(values) {
+            Some(height) if height >= self.fence() => Ok(height),
+            _ => Err(PickleFault::StackUnderflow),
+        }
+    }
+
+    pub fn push(&mut self, value: Value, budget: &mut Budget) -> Result<(), Fault> {
+        budget.push(&mut self.values, value)
+    }
+
+    pub fn pop(&mut self) -> Result<Value, PickleFault> {
+        if self.values.len() <= self.fence() {
+            return Err(PickleFault::StackUnderflow);
+        }
+        self.values.pop().ok_or(PickleFault::StackUnderflow)
+    }
+
+    pub fn top(&self) -> Result<Value, PickleFault> {
+        match self.values.last() {
+            Some(&value) if self.values.len() > self.fence() => Ok(value),
+            _ => Err(PickleFault::StackUnderflow),
+        }
+    }
+
+    /// POP: the top value, or the mark when it is on top.
+    pub fn drop_top(&mut self) -> Result<(), PickleFault> {
+        if self.marks.last() == Some(&self.values.len()) {
+            self.marks.pop();
+            return Ok(());
+        }
+        self.pop().map(|_| ())
+    }
+
+    pub fn mark(&mut self) -> Result<(), Fault> {
+        if self.marks.len() >= self.marks_max {
+            return Err(Limit::Nesting.into());
+        }
+        self.marks.push(self.values.len());
+        Ok(())
+    }
+
+    /// Removes the last mark and says where the values above it begin.
+    pub fn pop_mark(&mut self) -> Result<usize, PickleFault> {
+        self.marks.pop().ok_or(PickleFault::MarkMissing)
+    }
+
+    /// The value under position `from`, where a mark stood.
+    pub fn below(&self, from: usize) -> Result<Value, PickleFault> {
+        if from <= self.fence() {
+            return Err(PickleFault::StackUnderflow);
+        }
+        self.values.get(from - 1).copied().ok_or(PickleFault::StackUnderflow)
+    }
+
+    /// The values from a position on, which `truncate` removes.
+    pub fn from(&self, from: usize) -> &[Value] {
+        self.values.get(from..).unwrap_or_default()
+    }
+
+    pub fn truncate(&mut self, from: usize) {
+        self.values.truncate(from);
+    }
+
+    fn fence(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+}

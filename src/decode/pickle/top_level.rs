@@ -1,0 +1,170 @@
+//! The top level of a dump: which object it will be, as far as that can be known before STOP, and the rows in it.
+//!
+//! A list that is made on an empty stack is the top level of every dump that holds one, so its elements are read as they
+//! are appended and leave at once. Should it turn out not to be (it is taken off the stack again, or becomes part of a
+//! tuple), or should a row change after it was read, then the dump is read again with its rows held until STOP.
+
+use hashbrown::HashMap;
+
+use super::super::Shape;
+use super::super::error::{DecodeError, Fault};
+use super::super::fields::FieldId;
+use super::super::rows::Rows;
+use super::budget::Budget;
+use super::machine::Machine;
+use super::value::Value;
+
+#[derive(Default)]
+pub struct TopLevel {
+    /// Rows are read at STOP only.
+    hold: bool,
+    list: Option<u32>,
+    dict: Option<u32>,
+    /// Items of `dict` whose keys are no known fields, in the order they were set: columns among them must be as long
+    /// as the others.
+    unknown: Vec<(Value, Value)>,
+}
+
+impl TopLevel {
+    /// `before` lends its memory.
+    pub fn new(hold: bool, mut before: Self) -> Self {
+        before.unknown.clear();
+        Self { hold, list: None, dict: None, unknown: before.unknown }
+    }
+
+    /// A list was made on an empty stack.
+    pub fn begin_list(&mut self, id: u32) {
+        if !self.hold && self.list.is_none() {
+            self.list = Some(id);
+        }
+    }
+
+    /// A dict was made on an empty stack.
+    pub fn begin_dict(&mut self, id: u32) {
+        self.dict = self.dict.or(Some(id));
+    }
+
+    pub fn is_streamed(&self, id: u32) -> bool {
+        self.list == Some(id)
+    }
+
+    pub fn is_dict(&self, id: u32) -> bool {
+        self.dict == Some(id)
+    }
+
+    pub fn add_unknown(&mut self, key: Value, value: Value, budget: &mut Budget) -> Result<(), Fault> {
+        budget.push(&mut self.unknown, (key, value))
+    }
+}
+
+impl Machine<'_> {
+    /// Reads the rows of a dump's value that have not been read yet.
+    pub fn read_top_level(&mut self, value: Value, rows: &mut Rows) -> Result<Shape, Fault> {
+        if let Some(streamed) = self.top_level.list
+            && value != Value::List(streamed)
+            && self.store.length(streamed) > 0
+        {
+            return Err(Fault::RowsChanged);
+        }
+        match value {
+            Value::List(id) | Value::Tuple(id) => {
+                let length = self.store.length(id);
+                if value == Value::Tuple(id) || !self.top_level.is_streamed(id) {
+                    for index in 0..length {
+                        let item = self.store.item(id, index).ok_or_else(item_missing)?;
+                        rows.add(item, &mut self.store)?;
+                    }
+                }
+                Ok(if length == 0 { Shape::Empty } else { Shape::Rows })
+            }
+            Value::Dict(id) if self.holds_columns(id) => self.read_columns(id, rows),
+            Value::Dict(_) => {
+                rows.add(value, &mut self.store)?;
+                Ok(Shape::Rows)
+            }
+            _ => Err(DecodeError::NoRows { found: type_name(value), offset: self.reader.offset() }.into()),
+        }
+    }
+
+    fn holds_columns(&self, id: u32) -> bool {
+        self.fields.scalars().any(|field| self.store.get(id, field).is_some_and(|value| column(value).is_some()))
+    }
+
+    fn read_columns(&mut self, id: u32, rows: &mut Rows) -> Result<Shape, Fault> {
+        let offset = self.reader.offset();
+        let mut columns: Vec<(FieldId, u32)> = Vec::new();
+        for field in self.fields.of_row() {
+            match self.store.get(id, field).map(column) {
+                None => {}
+                Some(Some(column)) => columns.push((field, column)),
+                Some(None) => return Err(DecodeError::UnequalColumns { offset }.into()),
+            }
+        }
+        let length = self.column_length(id).ok_or(DecodeError::UnequalColumns { offset })?;
+        for index in 0..length {
+            rows.begin();
+            for &(field, column) in &columns {
+                let value = self.store.item(column, index).ok_or_else(item_missing)?;
+                rows.set(field, value);
+            }
+            rows.end(&mut self.store)?;
+        }
+        Ok(if length == 0 { Shape::Empty } else { Shape::Columns })
+    }
+
+    /// The length that all columns have, unknown ones included.
+    fn column_length(&self, id: u32) -> Option<usize> {
+        let known = self.store.items(id).iter().map(|item| item.1);
+        let mut lengths =
+            known.chain(self.unknown_columns()).filter_map(column).map(|column| self.store.length(column));
+        let length = lengths.next().unwrap_or(0);
+        lengths.all(|other| other == length).then_some(length)
+    }
+
+    /// The last value of every unknown key.
+    fn unknown_columns(&self) -> impl Iterator<Item = Value> {
+        let mut last: HashMap<&[u8], Value> = HashMap::new();
+        let mut nameless = Vec::new();
+        for &(key, value) in &self.top_level.unknown {
+            match key {
+                Value::Text(_) | Value::OldText(_) => {
+                    let text = self.store.key_text(key, self.fields).unwrap_or_default();
+                    last.insert(text.as_bytes(), value);
+                }
+                _ => nameless.push(value),
+            }
+        }
+        last.into_values().chain(nameless)
+    }
+}
+
+fn item_missing() -> DecodeError {
+    DecodeError::Defect { detail: "an element was not kept".into() }
+}
+
+/// The elements of a column.
+fn column(value: Value) -> Option<u32> {
+    match value {
+        Value::List(id) | Value::Tuple(id) => Some(id),
+        _ => None,
+    }
+}
+
+fn type_name(value: Value) -> &'static str {
+    match value {
+        Value::Absent => "nothing",
+        Value::None => "None",
+        Value::Bool(_) => "a bool",
+        Value::Int(_) | Value::Long(_) | Value::Digits(_) => "an int",
+        Value::Float(_) => "a float",
+        Value::Field(_) | Value::Text(_) | Value::Surrogates(_) => "a str",
+        Value::OldText(_) | Value::Utf8(_) | Value::Bytes(_) => "bytes",
+        Value::Decimal { .. } => "a Decimal",
+        Value::Dict(_) => "a dict",
+        Value::List(_) => "a list",
+        Value::Tuple(_) => "a tuple",
+        Value::Set => "a set",
+        Value::Opaque { .. } => "an object",
+        Value::Global(_) => "a class",
+    }
+}

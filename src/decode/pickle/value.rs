@@ -1,0 +1,347 @@
+//! What is held of the objects of one dump: values of 16 bytes, and the store their contents live in.
+//!
+//! A pickle may refer to any object it has made before, so the store keeps contents until the dump ends, but only
+//! those that can matter: of a dict the fields that count. Nothing here is copied for a reference, and nothing recurses,
+//! so shared and cyclic objects cost what one reference costs.
+
+use hashbrown::HashMap;
+
+use super::super::ads_json::Ids;
+use super::super::error::{Fault, Limit};
+use super::super::fields::{FieldId, Fields};
+use super::budget::Budget;
+use super::globals::Global;
+use crate::model::RejectReason;
+
+/// Bytes in the store's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub at: u32,
+    pub length: u32,
+}
+
+/// A Python value. Lists, tuples and dicts are named by their place in the store: equal names are the same object.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value {
+    /// No value at all: a field that a row does not have.
+    Absent,
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    /// Text that equals the name of a field that counts.
+    Field(FieldId),
+    /// A `str` in UTF-8.
+    Text(Span),
+    /// A `str` with lone surrogates, in UTF-8 as Python's `surrogatepass` writes it.
+    Surrogates(Span),
+    /// Python 2's `str` in UTF-8: equal to text as a key, bytes otherwise.
+    OldText(Span),
+    /// `bytes` that are UTF-8.
+    Utf8(Span),
+    /// `bytes` that are not.
+    Bytes(Span),
+    /// An integer beyond 64 bits, little-endian in two's complement.
+    Long(Span),
+    /// An integer beyond 64 bits, in decimal: a minus or nothing, then digits that do not begin with 0.
+    Digits(Span),
+    /// A `decimal.Decimal` whose micros fit; `negative` as it was before rounding.
+    Decimal {
+        micros: i64,
+        negative: bool,
+    },
+    Dict(u32),
+    List(u32),
+    Tuple(u32),
+    /// A set whose elements are not kept.
+    Set,
+    /// An object that no field may hold.
+    Opaque {
+        hashable: bool,
+    },
+    Global(Global),
+}
+
+/// A list or a tuple.
+#[derive(Clone, Copy, Debug)]
+struct Sequence {
+    first: Value,
+    length: u32,
+    /// Where the elements after the first are in `rests`; `u32::MAX` when they are nowhere.
+    rest: u32,
+    node: Node,
+    hashable: bool,
+}
+
+/// The fields of a dict that count: `entries[at..at + length]`.
+#[derive(Clone, Copy, Debug)]
+struct Dict {
+    at: u32,
+    length: u32,
+    capacity: u32,
+    node: Node,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Node {
+    /// Containers within containers, this one included.
+    depth: u16,
+    /// Has been put into a container: its depth is counted there and only there, so that cycles do not grow.
+    attached: bool,
+    /// A row that has been read depends on it.
+    frozen: bool,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+pub struct Store {
+    pub budget: Budget,
+    nesting_max: usize,
+    text: Vec<u8>,
+    sequences: Vec<Sequence>,
+    rests: Vec<Vec<Value>>,
+    dicts: Vec<Dict>,
+    entries: Vec<(FieldId, Value)>,
+    /// What long JSON texts in `text` turned out to hold, by their place: a text that many rows share is parsed once.
+    json: HashMap<u32, Result<Ids, RejectReason>>,
+}
+
+impl Store {
+    pub fn new(bytes_max: usize, nesting_max: usize) -> Self {
+        Self {
+            budget: Budget::new(bytes_max),
+            nesting_max,
+            text: Vec::new(),
+            sequences: Vec::new(),
+            rests: Vec::new(),
+            dicts: Vec::new(),
+            entries: Vec::new(),
+            json: HashMap::new(),
+        }
+    }
+
+    /// Forgets everything; `Value`s made before mean nothing afterwards.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.sequences.clear();
+        self.rests.clear();
+        self.dicts.clear();
+        self.entries.clear();
+        self.json = HashMap::new();
+        self.budget.forget_scattered();
+    }
+
+    pub fn add_text(&mut self, bytes: &[u8]) -> Result<Span, Fault> {
+        let at = place(self.text.len())?;
+        let length = place(bytes.len())?;
+        self.budget.reserve(&mut self.text, bytes.len())?;
+        self.text.extend_from_slice(bytes);
+        Ok(Span { at, length })
+    }
+
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        let at = span.at as usize;
+        self.text.get(at..at + span.length as usize).unwrap_or_default()
+    }
+
+    /// A span that was checked to be UTF-8 when it was added.
+    pub fn text(&self, span: Span) -> &str {
+        std::str::from_utf8(self.bytes(span)).unwrap_or_default()
+    }
+
+    /// The text of a value that is text as a key: a `str` without lone surrogates, or Python 2's.
+    pub fn key_text<'s>(&'s self, value: Value, fields: &'s Fields) -> Option<&'s str> {
+        match value {
+            Value::Field(field) => Some(fields.name(field)),
+            Value::Text(span) | Value::OldText(span) => Some(self.text(span)),
+            _ => None,
+        }
+    }
+
+    /// The length of what `key_text` would give, where that is in the store.
+    pub fn key_bytes(&self, value: Value) -> Option<usize> {
+        match value {
+            Value::Text(span) | Value::OldText(span) => Some(span.length as usize),
+            _ => None,
+        }
+    }
+
+    pub fn add_list(&mut self) -> Result<Value, Fault> {
+        self.add_sequence(false).map(Value::List)
+    }
+
+    pub fn add_tuple(&mut self, items: &[Value]) -> Result<Value, Fault> {
+        let id = self.add_sequence(items.iter().all(|&item| self.is_hashable(item)))?;
+        for &item in items {
+            self.append(id, item, true)?;
+        }
+        Ok(Value::Tuple(id))
+    }
+
+    fn add_sequence(&mut self, hashable: bool) -> Result<u32, Fault> {
+        let node = Node { depth: 1, ..Node::default() };
+        let sequence = Sequence { first: Value::Absent, length: 0, rest: NOWHERE, node, hashable };
+        let id = place(self.sequences.len())?;
+        self.budget.push(&mut self.sequences, sequence)?;
+        Ok(id)
+    }
+
+    /// Appends to a list. Of an item that is not kept only the length tells, unless it is the first.
+    pub fn append(&mut self, id: u32, item: Value, keep: bool) -> Result<(), Fault> {
+        let depth = self.attach(item, Value::List(id))?;
+        let sequence = &mut self.sequences[id as usize];
+        if sequence.node.frozen {
+            return Err(Fault::RowsChanged);
+        }
+        sequence.node.depth = sequence.node.depth.max(depth);
+        sequence.length = sequence.length.checked_add(1).ok_or(Limit::DecoderBytes)?;
+        if sequence.length == 1 {
+            sequence.first = item;
+        } else if keep {
+            if sequence.rest == NOWHERE {
+                sequence.rest = place(self.rests.len())?;
+                self.budget.push(&mut self.rests, Vec::new())?;
+            }
+            self.budget.push_scattered(&mut self.rests[sequence.rest as usize], item)?;
+        }
+        Ok(())
+    }
+
+    /// Elements of a list or tuple.
+    pub fn length(&self, id: u32) -> usize {
+        self.sequences[id as usize].length as usize
+    }
+
+    /// An element that was kept.
+    pub fn item(&self, id: u32, index: usize) -> Option<Value> {
+        let sequence = &self.sequences[id as usize];
+        match index {
+            _ if index >= sequence.length as usize => None,
+            0 => Some(sequence.first),
+            _ => self.rests.get(sequence.rest as usize)?.get(index - 1).copied(),
+        }
+    }
+
+    pub fn add_dict(&mut self) -> Result<Value, Fault> {
+        let node = Node { depth: 1, ..Node::default() };
+        let id = place(self.dicts.len())?;
+        self.budget.push(&mut self.dicts, Dict { at: 0, length: 0, capacity: 0, node })?;
+        Ok(Value::Dict(id))
+    }
+
+    /// Sets an item whose key is a field that counts.
+    pub fn set(&mut self, id: u32, field: FieldId, value: Value) -> Result<(), Fault> {
+        let dict = &mut self.dicts[id as usize];
+        if dict.node.frozen {
+            return Err(Fault::RowsChanged);
+        }
+        let at = dict.at as usize;
+        if let Some(entry) = self.entries[at..at + dict.length as usize].iter_mut().find(|entry| entry.0 == field) {
+            entry.1 = value;
+            return Ok(());
+        }
+        if dict.length == dict.capacity {
+            self.grow_dict(id)?;
+        }
+        let dict = &mut self.dicts[id as usize];
+        self.entries[dict.at as usize + dict.length as usize] = (field, value);
+        dict.length += 1;
+        Ok(())
+    }
+
+    /// Doubles a dict's room: in place where it is the last one, else at the end.
+    fn grow_dict(&mut self, id: u32) -> Result<(), Fault> {
+        let Dict { at, length, capacity, .. } = self.dicts[id as usize];
+        let is_last = capacity > 0 && at as usize + capacity as usize == self.entries.len();
+        let start = if is_last { at as usize } else { self.entries.len() };
+        let wanted = capacity.saturating_mul(2).saturating_add(4);
+        let end = start + wanted as usize;
+        place(end)?;
+        let more = end - self.entries.len();
+        self.budget.reserve(&mut self.entries, more)?;
+        self.entries.resize(end, (FieldId(0), Value::Absent));
+        self.entries.copy_within(at as usize..at as usize + length as usize, start);
+        let dict = &mut self.dicts[id as usize];
+        dict.at = start as u32;
+        dict.capacity = wanted;
+        Ok(())
+    }
+
+    /// The items of a dict whose keys are fields that count.
+    pub fn items(&self, id: u32) -> &[(FieldId, Value)] {
+        let dict = &self.dicts[id as usize];
+        &self.entries[dict.at as usize..dict.at as usize + dict.length as usize]
+    }
+
+    pub fn get(&self, id: u32, field: FieldId) -> Option<Value> {
+        self.items(id).iter().find(|entry| entry.0 == field).map(|entry| entry.1)
+    }
+
+    /// Counts `child` into the nesting of `parent`: the depth that the parent has with it.
+    fn attach(&mut self, child: Value, parent: Value) -> Result<u16, Fault> {
+        if child == parent {
+            return Ok(0);
+        }
+        let node = match child {
+            Value::List(id) | Value::Tuple(id) => &mut self.sequences[id as usize].node,
+            Value::Dict(id) => &mut self.dicts[id as usize].node,
+            _ => return Ok(0),
+        };
+        if node.attached {
+            return Ok(0);
+        }
+        node.attached = true;
+        let depth = node.depth.saturating_add(1);
+        if usize::from(depth) > self.nesting_max {
+            return Err(Limit::Nesting.into());
+        }
+        Ok(depth)
+    }
+
+    /// Counts the value of a dict's item into the dict's nesting.
+    pub fn attach_to_dict(&mut self, id: u32, value: Value) -> Result<(), Fault> {
+        let depth = self.attach(value, Value::Dict(id))?;
+        let node = &mut self.dicts[id as usize].node;
+        node.depth = node.depth.max(depth);
+        Ok(())
+    }
+
+    /// From here on a change to what the row depends on is an error. What it depends on: its own fields, whether its
+    /// `ads` are empty, and the fields of their first element.
+    pub fn freeze(&mut self, row: Value, ads: FieldId) {
+        let Value::Dict(row) = row else { return };
+        self.dicts[row as usize].node.frozen = true;
+        let Some(Value::List(ads) | Value::Tuple(ads)) = self.get(row, ads) else { return };
+        let sequence = &mut self.sequences[ads as usize];
+        match sequence.first {
+            Value::Absent => sequence.node.frozen = true,
+            Value::Dict(first) => self.dicts[first as usize].node.frozen = true,
+            _ => {}
+        }
+    }
+
+    pub fn is_hashable(&self, value: Value) -> bool {
+        match value {
+            Value::Dict(_) | Value::List(_) | Value::Set => false,
+            Value::Tuple(id) => self.sequences[id as usize].hashable,
+            Value::Opaque { hashable } => hashable,
+            _ => true,
+        }
+    }
+
+    pub fn json(&self, span: Span) -> Option<Result<Ids, RejectReason>> {
+        self.json.get(&span.at).copied()
+    }
+
+    pub fn remember_json(&mut self, span: Span, ids: Result<Ids, RejectReason>) -> Result<(), Fault> {
+        const ENTRY_BYTES: usize = 96;
+        self.budget.charge_scattered(ENTRY_BYTES)?;
+        self.json.insert(span.at, ids);
+        Ok(())
+    }
+}
+
+/// A place in the store, which ends at 2^32.
+fn place(index: usize) -> Result<u32, Fault> {
+    u32::try_from(index).ok().filter(|&index| index != NOWHERE).ok_or(Limit::DecoderBytes.into())
+}
