@@ -26,11 +26,21 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Reads the environment and the profile files. Credentials are looked up with the first call, not here.
+    /// Reads the environment and the profile files. Credentials are looked up with the first call, not here. The error is
+    /// one sentence for the person who set up the environment.
     ///
     /// The region is the environment's or the profile's, else the one that the queue's URL names: logs lie where they
     /// are announced, or the environment says otherwise.
-    pub async fn load(settings: &SourceSettings) -> Self {
+    pub async fn load(settings: &SourceSettings) -> Result<Self, String> {
+        // The SDK drops some wrong addresses, and then asks AWS itself.
+        for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SQS"] {
+            match std::env::var(variable) {
+                Ok(address) if !is_endpoint(&address) => {
+                    return Err(format!("{variable} is not an http:// or https:// address: `{address}`"));
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
         // Pinned: a newer SDK's defaults are adopted by a change here, not by `cargo update`.
         let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
         let loader = match settings.url.region() {
@@ -42,7 +52,7 @@ impl Aws {
                     .or_else(Region::new(region)),
             ),
         };
-        Self::of(loader, settings).await
+        Ok(Self::of(loader, settings).await)
     }
 
     /// A server of the same protocol at `endpoint` that accepts any credentials.
@@ -69,23 +79,25 @@ impl Aws {
         Self { sdk, settings: settings.clone() }
     }
 
-    /// A client of S3.
+    /// A client of S3; an error when no region is known.
     ///
     /// Its timeouts end when an answer's headers are there; whoever reads a body must bound that.
     /// Checksums that S3 returns are verified, which is the SDK's default and was made for S3 itself; for another
     /// server that computes them differently there is `AWS_RESPONSE_CHECKSUM_VALIDATION=when_required`
     /// (AWS SDKs and Tools Reference Guide, "Data Integrity Protections for Amazon S3").
-    pub fn s3(&self) -> aws_sdk_s3::Client {
+    pub fn s3(&self) -> Result<aws_sdk_s3::Client, String> {
         let elsewhere = self.has_endpoint("AWS_ENDPOINT_URL_S3");
         let mut config = aws_sdk_s3::config::Builder::from(&self.sdk)
             .timeout_config(timeouts(&self.settings, Duration::ZERO))
             // Another server has no host name for each bucket: buckets stand in the path.
             .force_path_style(elsewhere);
-        if elsewhere && self.sdk.region().is_none() {
+        match (self.sdk.region(), elsewhere) {
+            (Some(_), _) => {}
             // It needs one to sign with, and other servers call themselves this unless told otherwise.
-            config = config.region(Region::from_static("us-east-1"));
+            (None, true) => config = config.region(Region::from_static("us-east-1")),
+            (None, false) => return Err("no AWS region is known: set AWS_REGION to the bucket's".into()),
         }
-        aws_sdk_s3::Client::from_conf(config.build())
+        Ok(aws_sdk_s3::Client::from_conf(config.build()))
     }
 
     /// A client of SQS whose calls may last `wait` beyond the read timeout: the long poll's time, or none.
@@ -110,6 +122,16 @@ impl Aws {
     fn has_endpoint(&self, of_service: &str) -> bool {
         self.sdk.endpoint_url().is_some() || std::env::var_os(of_service).is_some()
     }
+}
+
+/// [`Aws::load`] and [`Aws::s3`], for those who need nothing else.
+pub(super) async fn s3_client(settings: &SourceSettings) -> Result<aws_sdk_s3::Client, String> {
+    Aws::load(settings).await?.s3()
+}
+
+fn is_endpoint(address: &str) -> bool {
+    // An empty variable is as good as none, to the SDK as well.
+    address.is_empty() || url::Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 
 fn timeouts(settings: &SourceSettings, wait: Duration) -> TimeoutConfig {
@@ -187,8 +209,10 @@ impl CallFailure {
         }
         match self.status {
             None | Some(408 | 429 | 500..) => Fault::Passing,
-            // An answer below 400 that is an error is not of the protocol at all, unless it redirects.
-            Some(..300) => Fault::Passing,
+            // Without the service's own name for the error it is not the service that answers, but a proxy's error page,
+            // or half an answer. Some servers of the S3 protocol send these two bare.
+            Some(404 | 412) => Fault::Request,
+            Some(_) if code.is_empty() => Fault::Passing,
             Some(_) => Fault::Request,
         }
     }
@@ -241,19 +265,26 @@ const CREDENTIALS: [&str; 12] = [
 const SIGNATURE: [&str; 4] =
     ["IncompleteSignature", "InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignatureException"];
 
-/// An error's own words and those of its causes. The SDK's outermost words ("dispatch failure") say nothing alone, and
-/// causes like to repeat each other.
+/// The SDK's words for the layer that an error went through; alone they say nothing.
+const LAYERS: [&str; 4] = ["dispatch failure", "io error", "other", "client error (Connect)"];
+
+/// An error's own words and those of its causes, on one line; causes like to repeat each other.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
-        let text = error.to_string();
-        if words.iter().all(|known| !known.contains(&text)) {
+        let text = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        if text.contains("no credentials found in chain") {
+            return "no AWS credentials were found: not in the environment, nor in a profile, a web identity, the \
+                    container or the instance"
+                .to_owned();
+        }
+        if !LAYERS.contains(&text.as_str()) && words.iter().all(|known| !known.contains(&text)) {
             words.push(text);
         }
         next = error.source();
     }
-    words.join(": ")
+    if words.is_empty() { error.to_string() } else { words.join(": ") }
 }
 
 #[cfg(test)]
@@ -268,6 +299,8 @@ mod tests {
     #[case(Some(502), "", Fault::Passing)]
     #[case(Some(429), "", Fault::Passing)]
     #[case(Some(200), "", Fault::Passing)] // half an answer
+    #[case(Some(403), "", Fault::Passing)] // a proxy's
+    #[case(Some(404), "", Fault::Request)]
     #[case(Some(400), "RequestThrottled", Fault::Passing)]
     #[case(Some(403), "OverLimit", Fault::Passing)]
     #[case(Some(400), "KmsThrottled", Fault::Passing)]
@@ -286,6 +319,17 @@ mod tests {
     fn failed_call_knows_who_is_at_fault(#[case] status: Option<u16>, #[case] code: &str, #[case] fault: Fault) {
         let code = (!code.is_empty()).then(|| code.to_owned());
         assert_eq!(CallFailure { status, code, ..CallFailure::default() }.fault(), fault);
+    }
+
+    #[rstest]
+    #[case("http://127.0.0.1:5000", true)]
+    #[case("https://s3.example.com/path", true)]
+    #[case("", true)]
+    #[case("127.0.0.1:5000", false)]
+    #[case("localhost:5000", false)]
+    #[case("nonsense", false)]
+    fn endpoint_is_an_address(#[case] address: &str, #[case] good: bool) {
+        assert_eq!(is_endpoint(address), good);
     }
 
     #[rstest]

@@ -31,7 +31,7 @@ impl Emulator {
         let mut settings = SourceSettings::new(SourceUrl::Sqs(queue_url.clone()));
         settings.long_poll = Duration::from_secs(1);
         let aws = Aws::emulated(endpoint, &settings).await;
-        let (s3, sqs) = (aws.s3(), aws.sqs(Duration::ZERO));
+        let (s3, sqs) = (aws.s3().unwrap(), aws.sqs(Duration::ZERO));
         let bucket = format!("bucket-{number}");
         s3.create_bucket().bucket(&bucket).send().await.unwrap();
         sqs.create_queue().queue_name(format!("queue-{number}")).send().await.unwrap();

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::{Announced, Disposition, FailureKind, Generation, ObjectRef};
 
-use super::aws::{Aws, CallFailure, Fault};
+use super::aws::{CallFailure, Fault, s3_client};
 use super::notification::etag;
 use super::settings::{SourceSettings, SourceUrl};
 
@@ -103,12 +103,14 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// For the objects of `settings.url`; local files can be read through it in any case. No request is made.
-    pub async fn open(settings: &SourceSettings) -> Self {
-        match settings.url {
-            SourceUrl::Folder(_) => Self::with(None, settings),
-            SourceUrl::Sqs(_) | SourceUrl::Bucket { .. } => Self::with(Some(Aws::load(settings).await.s3()), settings),
-        }
+    /// For the objects of `settings.url`; local files can be read through it in any case. No request is made: an error
+    /// is [`FetchError::Refused`], and of the AWS environment.
+    pub async fn open(settings: &SourceSettings) -> Result<Self, FetchError> {
+        let client = match settings.url {
+            SourceUrl::Folder(_) => Ok(None),
+            SourceUrl::Sqs(_) | SourceUrl::Bucket { .. } => s3_client(settings).await.map(Some),
+        };
+        Ok(Self::with(client.map_err(|problem| FetchError::Refused { problem })?, settings))
     }
 
     pub(super) fn with(s3: Option<aws_sdk_s3::Client>, settings: &SourceSettings) -> Self {

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::model::delivery::Content;
 use crate::model::{Delivery, ObjectRef, Receipt};
 
-use super::aws::Aws;
+use super::aws::s3_client;
 use super::notification::Filter;
 use super::queue::{Queue, QueueError, ReceiptOutcome, Received};
 use super::settings::{SourceSettings, SourceUrl};
@@ -101,7 +101,9 @@ impl Listing {
         match &settings.url {
             SourceUrl::Folder(path) => Self::of_folder(path, filter),
             SourceUrl::Bucket { bucket, prefix } => {
-                Ok(Self::of_bucket(Aws::load(settings).await.s3(), bucket, prefix, filter))
+                let refused = |problem| QueueError::Refused { url: settings.url.to_string(), problem };
+                let client = s3_client(settings).await.map_err(refused)?;
+                Ok(Self::of_bucket(client, bucket, prefix, filter))
             }
             SourceUrl::Sqs(url) => {
                 Err(QueueError::Refused { url: url.clone(), problem: "a queue can't be listed".into() })
@@ -116,7 +118,7 @@ impl Listing {
         listing
     }
 
-    /// The files below `path`, in the order of their keys. See [`folder`] for what counts as a file.
+    /// The files below `path`, in the order of their keys; hidden ones are not listed, nor is what links to folders hold.
     pub fn of_folder(path: &Path, filter: Filter) -> Result<Self, QueueError> {
         let walk = folder::Walk::start(path)?;
         Ok(Self::with(walk.root.clone(), Pages::Folder(walk), filter))

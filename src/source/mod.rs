@@ -1,6 +1,8 @@
 //! Where objects come from. The only module that names an AWS crate. Knows nothing of what is inside an object.
 
-pub mod aws;
+use std::sync::Arc;
+
+mod aws;
 #[cfg(test)]
 mod emulator;
 pub mod fetch;
@@ -14,7 +16,16 @@ pub mod visibility;
 pub use fetch::{FetchError, Fetched, Objects};
 pub use listing::Listing;
 pub use notification::Filter;
-pub use queue::{Queue, QueueError, Received};
+pub use queue::{Queue, QueueError, ReceiptOutcome, Received};
 pub use settings::{SourceSettings, SourceUrl};
-pub use sqs::SqsQueue;
+pub use sqs::{QueueAttributes, Redrive, SqsQueue};
 pub use visibility::{Lease, Leases};
+
+/// The queue of `settings.url`, of whichever kind, proven to be there: a queue by asking for its attributes, a folder by
+/// looking. A bucket is asked with the first `receive`.
+pub async fn open(settings: &SourceSettings) -> Result<Arc<dyn Queue>, QueueError> {
+    Ok(match settings.url {
+        SourceUrl::Sqs(_) => Arc::new(SqsQueue::open(settings).await?),
+        SourceUrl::Bucket { .. } | SourceUrl::Folder(_) => Arc::new(Listing::open(settings).await?),
+    })
+}

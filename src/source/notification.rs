@@ -19,7 +19,8 @@ use crate::model::{Announced, ObjectRef};
 #[cfg(test)]
 mod tests;
 
-/// The largest message that SQS carries, 1 MiB (until August 2025: 256 KiB). A longer body came from somewhere else.
+/// The largest message that SQS carries, raised from 256 KiB in 2025 (AWS Compute Blog, "More room to build"). A longer
+/// body came from somewhere else.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// S3 User Guide, "Naming Amazon S3 objects": a key is at most 1,024 bytes of UTF-8.

@@ -49,7 +49,8 @@ impl SqsQueue {
     /// The queue of `settings.url`, proven to be there: a wrong URL or wrong credentials are an error now, not after
     /// the first long poll. Who may receive but not look at the queue's attributes is let in with a warning.
     pub async fn open(settings: &SourceSettings) -> Result<Self, QueueError> {
-        Self::open_at(&Aws::load(settings).await, settings).await
+        let refused = |problem| QueueError::Refused { url: settings.url.to_string(), problem };
+        Self::open_at(&Aws::load(settings).await.map_err(refused)?, settings).await
     }
 
     pub(super) async fn open_at(aws: &Aws, settings: &SourceSettings) -> Result<Self, QueueError> {

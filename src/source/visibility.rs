@@ -16,8 +16,9 @@ use super::queue::{Queue, QueueError, ReceiptOutcome};
 #[cfg(test)]
 mod tests;
 
-/// SQS: "the maximum is 12 hours from the time that Amazon SQS receives the ReceiveMessage request"; extending beyond that
-/// is refused. A minute less, for the way there and back.
+/// "The maximum visibility timeout is 12 hours from the time that Amazon SQS receives the ReceiveMessage request" (SQS
+/// Developer Guide, "Visibility timeout"); extending beyond that is refused. A minute less: that request came up to a
+/// long poll before the delivery.
 const HELD_TIME_MAX: Duration = Duration::from_secs(12 * 60 * 60 - 60);
 
 /// Leases looked at again between two calls of the queue: no more than one batch of SQS, so that a lease which is dropped

@@ -135,6 +135,7 @@ fn refusal_of_s3_is_understood(
 mod s3 {
     use super::super::super::emulator::Emulator;
     use super::*;
+    use crate::source::aws::Aws;
     use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
     use std::time::Instant;
 
@@ -212,7 +213,7 @@ mod s3 {
     #[tokio::test]
     async fn unreachable_s3_is_an_outage() {
         let settings = SourceSettings::new(SourceUrl::Bucket { bucket: "logs".into(), prefix: String::new() });
-        let objects = Objects::with(Some(Aws::emulated(NOBODY, &settings).await.s3()), &settings);
+        let objects = Objects::with(Some(Aws::emulated(NOBODY, &settings).await.s3().unwrap()), &settings);
         let object = ObjectRef { bucket: "logs".into(), key: "a".into(), announced: Announced::default() };
         let error = objects.fetch(&object, LIMIT).await.unwrap_err();
         assert!(matches!(&error, FetchError::Unavailable { problem } if problem.contains("refused")), "{error}");
@@ -239,6 +240,7 @@ mod s3 {
     #[case::no_answer("", "timeout")]
     #[case::stalled_body("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", "no byte came for 300ms after 4 bytes")]
     #[case::not_s3("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok", "")]
+    #[case::fenced("HTTP/1.1 403 Forbidden\r\nContent-Length: 13\r\n\r\n<html></html>", "")]
     #[case::proxy("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "")]
     #[tokio::test]
     async fn silence_is_bounded(#[case] answer: &'static str, #[case] expected: &str) {
@@ -246,7 +248,7 @@ mod s3 {
         settings.read_timeout = Duration::from_millis(300);
         settings.connect_timeout = Duration::from_millis(300);
         let endpoint = server_that_says(answer).await;
-        let objects = Objects::with(Some(Aws::emulated(&endpoint, &settings).await.s3()), &settings);
+        let objects = Objects::with(Some(Aws::emulated(&endpoint, &settings).await.s3().unwrap()), &settings);
         let object = ObjectRef { bucket: "logs".into(), key: "a".into(), announced: Announced::default() };
         let began = Instant::now();
         match objects.fetch(&object, LIMIT).await {

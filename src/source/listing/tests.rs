@@ -141,7 +141,7 @@ async fn listed_file_can_be_fetched_and_is_known_by_its_path() {
     let Content::Objects(objects) = &all[0].content else { panic!("unreadable") };
     assert_eq!((objects[0].bucket.clone(), objects[0].key.as_str()), (format!("file://{root}"), "2024/a.gz"));
     assert_eq!(all[0].message_id, format!("{root}/2024/a.gz"));
-    let reader = Objects::open(&SourceSettings::new(SourceUrl::Folder(folder.path().into()))).await;
+    let reader = Objects::open(&SourceSettings::new(SourceUrl::Folder(folder.path().into()))).await.unwrap();
     assert_eq!(reader.fetch(&objects[0], 10).await.unwrap().body, b"x");
 }
 

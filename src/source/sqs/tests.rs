@@ -80,12 +80,13 @@ async fn unreadable_and_filtered_messages_are_deliveries_too() {
 #[tokio::test]
 async fn delivery_stays_hidden_while_extended_and_comes_again_when_released() {
     let mut emulator = Emulator::start().await;
-    emulator.settings.visibility = Duration::from_millis(1500);
+    emulator.settings.visibility = Duration::from_millis(2500);
     emulator.send("hello").await;
     let queue = open(&emulator).await;
-    assert_eq!(queue.visibility(), Some(Duration::from_secs(2)), "SQS counts whole seconds");
+    assert_eq!(queue.visibility(), Some(Duration::from_secs(3)), "SQS counts whole seconds");
     let first = receive_all(&queue, 1).await;
-    for _ in 0..3 {
+    // Four seconds in all, longer than one visibility.
+    for _ in 0..4 {
         assert_eq!(receive(&queue, 10).await.len(), 0, "hidden");
         assert_eq!(queue.extend(&receipts(&first)).await.unwrap(), [ReceiptOutcome::Done]);
     }
