@@ -1,12 +1,16 @@
 //! Rollups -> the database, exactly once. The only module that names SQL. Knows nothing of queues, files or pickles.
 
+mod audit;
 mod dialect;
+mod failed;
+mod health;
 mod ledger;
 mod metadata;
 mod migrate;
 mod mysql;
 mod mysql_errors;
 mod quarantine;
+mod read;
 mod schema;
 mod schema_check;
 mod session;
@@ -22,7 +26,11 @@ use async_trait::async_trait;
 use crate::aggregate::Rollup;
 use crate::model::{Disposition, FailedObject, Generation, Metadata, ObjectId};
 
+pub use audit::{Audit, AuditDay, Finding, INVARIANTS};
 pub use dialect::Dialect;
+pub use failed::{FailedFilter, FailedRow, FailedState, Summary};
+pub use health::{HealthFact, HealthLevel};
+pub use read::{ReportQuery, ReportRow, ratio};
 pub use schema::{SCHEMA_VERSION, schema_sql};
 pub use settings::{DEFAULT_INVENTORY_QUERY, DEFAULT_MEDIA_QUERY, StoreSettings};
 pub use sql_store::SqlStore;

@@ -122,7 +122,7 @@ impl SqlStore {
         self.give_back(session, outcome).await
     }
 
-    async fn give_back<T>(&self, mut session: Session, outcome: SqlResult<T>) -> Result<T, StoreError> {
+    pub(super) async fn give_back<T>(&self, mut session: Session, outcome: SqlResult<T>) -> Result<T, StoreError> {
         match &outcome {
             Ok(_) => session.release(),
             Err(error) if error.class == Class::Conflict => {

@@ -1,10 +1,12 @@
 //! Tests against real databases: SQLite and a private MariaDB, each case on both.
 
+mod audits;
 mod commits;
 mod fixture;
 mod metadata;
 mod opening;
 mod quarantines;
+mod reading;
 mod schemas;
 
 #[path = "../../tests/support/mariadb.rs"]
