@@ -7,7 +7,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -40,13 +40,14 @@ impl MariaDb {
         let install = program("XC2_TEST_MARIADB_INSTALL_DB", "mariadb-install-db");
         let folder = std::env::temp_dir().join(format!("xc2-mariadb-{}-{}", std::process::id(), unique()));
         std::fs::create_dir_all(&folder).expect("create the server's folder");
-        install_into(&install, &folder);
         let port = free_port();
         let mut keeper = Command::new("sh")
-            .args(["-c", KEEPER, "sh"])
-            .arg(&folder)
-            .arg(&server)
-            .args(server_arguments(&folder, port))
+            .args(["-c", KEEPER])
+            .env("FOLDER", &folder)
+            .env("INSTALL", &install)
+            .env("SERVER", &server)
+            .env("PORT", port.to_string())
+            .env("AS_USER", user_argument())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -61,10 +62,15 @@ impl MariaDb {
     fn await_ready(&self) {
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let log = || std::fs::read_to_string(self.folder.join("error.log")).unwrap_or_default();
-            assert!(started.elapsed() < READY_TIMEOUT, "MariaDB did not start:\n{}", log());
+            let ended = self.folder.join("ended").exists();
+            assert!(!ended && started.elapsed() < READY_TIMEOUT, "MariaDB did not start:\n{}", self.logs());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn logs(&self) -> String {
+        let read = |name| std::fs::read_to_string(self.folder.join(name)).unwrap_or_default();
+        read("install.log") + &read("error.log")
     }
 
     /// `mysql://root@127.0.0.1:PORT/NAME` of a database that may or may not exist. The user has no password.
@@ -88,52 +94,29 @@ impl MariaDb {
     }
 }
 
-/// `sh -c` with the folder, the server and its arguments. Ignores the signals of a terminal, so that Ctrl-C on the
-/// tests ends them first and the server after.
+/// Installs and starts the server in a process group of its own (which also keeps a terminal's Ctrl-C from it), waits
+/// for the end of the pipe, then ends the group and removes everything.
 const KEEPER: &str = r#"
 trap '' INT TERM HUP
-folder=$1; shift
-"$@" </dev/null & server=$!
+cd "$FOLDER" || exit 1
+setsid sh -c '
+    "$INSTALL" --no-defaults $AS_USER --datadir="$FOLDER/data" --auth-root-authentication-method=normal \
+        --skip-test-db --skip-name-resolve >install.log 2>&1 &&
+    "$SERVER" --no-defaults $AS_USER --datadir="$FOLDER/data" --socket="$FOLDER/socket" --pid-file="$FOLDER/pid" \
+        --log-error="$FOLDER/error.log" --bind-address=127.0.0.1 --port="$PORT" --skip-name-resolve \
+        --innodb-flush-log-at-trx-commit=1 --innodb-buffer-pool-size=128M --max-connections=300
+    touch ended
+' </dev/null & group=$!
 cat >/dev/null
-kill -9 $server
-wait $server
-rm -rf "$folder"
+kill -s KILL -- "-$group"
+wait
+cd / && rm -rf "$FOLDER"
 "#;
 
-fn install_into(install: &Path, folder: &Path) {
-    let output = Command::new(install)
-        .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"])
-        .args(user_argument())
-        .arg(format!("--datadir={}", folder.join("data").display()))
-        .output()
-        .expect("run mariadb-install-db");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "mariadb-install-db failed:\n{}{}", text(&output.stdout), text(&output.stderr));
-}
-
-fn server_arguments(folder: &Path, port: u16) -> Vec<String> {
-    let path = |name: &str| folder.join(name).display().to_string();
-    let mut arguments = vec![
-        "--no-defaults".into(),
-        format!("--datadir={}", path("data")),
-        format!("--socket={}", path("socket")),
-        format!("--pid-file={}", path("pid")),
-        format!("--log-error={}", path("error.log")),
-        "--bind-address=127.0.0.1".into(),
-        format!("--port={port}"),
-        "--skip-name-resolve".into(),
-        "--innodb-flush-log-at-trx-commit=1".into(),
-        "--innodb-buffer-pool-size=128M".into(),
-        "--max-connections=300".into(),
-    ];
-    arguments.extend(user_argument());
-    arguments
-}
-
 /// The server refuses to be root unless it is told so.
-fn user_argument() -> Option<String> {
+fn user_argument() -> &'static str {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0);
-    is_root.then(|| "--user=root".into())
+    if is_root { "--user=root" } else { "" }
 }
 
 /// From the environment, or from where packages put it.
