@@ -100,10 +100,10 @@ async fn run_missing(session: &mut Session, tables: &[Table]) -> SqlResult<Vec<S
 /// Each MySQL DDL statement commits by itself, so a named lock keeps a second `migrate` of the same database out.
 /// Names of locks are the server's, have at most 64 characters, and ignore case: the database is named by its hash.
 const LOCK: &str = "-- lock migration
-SELECT GET_LOCK(CONCAT('xc2 migrate ', SHA1(DATABASE())), ?)";
+SELECT GET_LOCK(CONCAT('xc2 migrate ', LEFT(SHA2(DATABASE(), 256), 40)), ?)";
 
 const UNLOCK: &str = "-- unlock migration
-SELECT RELEASE_LOCK(CONCAT('xc2 migrate ', SHA1(DATABASE())))";
+SELECT RELEASE_LOCK(CONCAT('xc2 migrate ', LEFT(SHA2(DATABASE(), 256), 40)))";
 
 async fn lock(session: &mut Session) -> SqlResult<()> {
     let got = session.query(LOCK, vec![Value::Int(i64::from(LOCK_WAIT_SECONDS))]).await?;

@@ -20,19 +20,25 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct MariaDb {
     pub port: u16,
     folder: PathBuf,
-    _keeper: Child,
-    /// Closing it ends the server.
-    _lifeline: ChildStdin,
+    /// Closing the pipe ends the server.
+    _keeper: Option<(Child, ChildStdin)>,
 }
 
 impl MariaDb {
-    /// The server of this process.
+    /// The server of this process: a private MariaDB, or the one that runs already at `XC2_TEST_MYSQL_PORT` (MySQL,
+    /// say), whose `root` has no password.
     ///
     /// # Panics
     /// When no MariaDB is installed: a test that can't run must not look as if it had passed.
     pub fn shared() -> &'static MariaDb {
         static SHARED: OnceLock<MariaDb> = OnceLock::new();
-        SHARED.get_or_init(MariaDb::start)
+        SHARED.get_or_init(|| match std::env::var("XC2_TEST_MYSQL_PORT") {
+            Ok(port) => {
+                let port = port.parse().expect("XC2_TEST_MYSQL_PORT is a port");
+                MariaDb { port, folder: PathBuf::new(), _keeper: None }
+            }
+            Err(_) => MariaDb::start(),
+        })
     }
 
     pub fn start() -> MariaDb {
@@ -54,7 +60,7 @@ impl MariaDb {
             .spawn()
             .expect("start sh");
         let lifeline = keeper.stdin.take().expect("a pipe");
-        let server = MariaDb { port, folder, _keeper: keeper, _lifeline: lifeline };
+        let server = MariaDb { port, folder, _keeper: Some((keeper, lifeline)) };
         server.await_ready();
         server
     }
@@ -80,7 +86,8 @@ impl MariaDb {
 
     /// Creates an empty database of its own for one test; its name.
     pub async fn database(&self) -> String {
-        let name = format!("test_{}", unique());
+        // The process is part of the name: a server that runs already serves several.
+        let name = format!("test_{}_{}", std::process::id(), unique());
         self.run(&format!("CREATE DATABASE {name}")).await;
         name
     }
