@@ -1,6 +1,7 @@
 //! The invariants of the books, checked by SQL in one consistent view, beside a daemon at work.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::StoreError;
 use super::dialect::Dialect;
@@ -51,11 +52,15 @@ pub const INVARIANTS: [&str; 5] = [REPORTS_AGREE, DAYS_AGREE, ROWS_AGREE, DISJOI
 /// Objects named for one invariant: the first few tell the story.
 const OBJECTS_NAMED_MAX: usize = 20;
 
+/// Some statements read a whole ledger, which is kept for ever.
+const AUDIT_STATEMENT_TIMEOUT: Duration = Duration::from_secs(3600);
+
 impl SqlStore {
     /// Checks the dates from `from` to `to`, both included, or all of them. With a range, only objects that have rows
     /// in it are looked at one by one.
     pub async fn audit(&self, from: Option<ReportDate>, to: Option<ReportDate>) -> Result<Audit, StoreError> {
         let mut session = self.begin(Begin::Snapshot).await?;
+        session.set_statement_timeout(AUDIT_STATEMENT_TIMEOUT);
         let outcome = Auditor::new(self.plan(), from, to).audit(&mut session).await;
         self.finish(session, outcome).await
     }

@@ -69,7 +69,7 @@ async fn record(
     );
     let mut before = HashSet::new();
     let mut rest = objects;
-    for size in chunk_sizes(objects.len(), rows_max) {
+    for size in insert.chunk_sizes(objects.len(), rows_max) {
         let (chunk, later) = rest.split_at(size);
         rest = later;
         let params = chunk.iter().flat_map(|(id, object)| ledger_row(*id, object, now)).collect();

@@ -171,9 +171,11 @@ pub(super) struct MysqlSession {
 
 impl Drop for MysqlSession {
     fn drop(&mut self) {
-        if let Some(conn) = self.conn.take() {
-            hang_up(conn);
-        }
+        let Some(conn) = self.conn.take() else { return };
+        hang_up(conn);
+        // The idle ones lead to the same server: after a failover each would cost another failed attempt.
+        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        idle.into_iter().for_each(|idle| hang_up(idle.conn));
     }
 }
 

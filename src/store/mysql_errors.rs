@@ -13,13 +13,23 @@ pub(super) fn classify(error: &Error) -> SqlError {
             let (class, advice) = class_of(error.code, &error.state);
             SqlError::new(class, format!("{} (error {}){advice}", error.message.trim_end(), error.code))
         }
-        Error::Io(IoError::Io(error)) => SqlError::new(Class::Unavailable, error.to_string()),
+        Error::Io(IoError::Io(error)) => io(error),
         // A network that fails in the middle of a handshake is an `Io`: this is about keys and certificates.
         Error::Io(IoError::Tls(error)) => SqlError::new(Class::Refused, format!("TLS: {error}")),
         Error::Driver(error) => driver(error),
         Error::Url(error) => SqlError::new(Class::Refused, error.to_string()),
         Error::Other(error) => SqlError::new(Class::Unavailable, error.to_string()),
     }
+}
+
+/// A certificate that is not trusted comes as an I/O error too, and no waiting makes it better.
+fn io(error: &std::io::Error) -> SqlError {
+    let text = error.to_string();
+    if error.kind() == std::io::ErrorKind::InvalidData && text.contains("certificate") {
+        let advice = "name the server's own roots with ?ssl_ca=FILE in [store] url";
+        return SqlError::new(Class::Refused, format!("TLS: {text}: {advice}"));
+    }
+    SqlError::new(Class::Unavailable, text)
 }
 
 /// The class, and what to do when the server's own words do not say it.
@@ -44,7 +54,10 @@ fn class_of(code: u16, state: &str) -> (Class, &'static str) {
         1406 => (Class::OutOfRange, ""),
         1062 | 1586 => (Class::Duplicate, ""),
         1049 => (Class::Refused, ": create the database, or correct [store] url"),
-        1045 | 1698 => (Class::Refused, ": check the user and the password in [store]"),
+        1045 | 1698 => (
+            Class::Refused,
+            ": check the user and the password in [store], and whether the server demands TLS (?require_ssl=true)",
+        ),
         1044 | 1142 | 1143 | 1227 | 1370 => (Class::Refused, ": grant the privilege to the user in [store] url"),
         1130 => (Class::Refused, ": allow this host to connect"),
         1146 | 1054 | 1048 | 1136 | 1364 | 1366 | 1452 | 3105 | 1906 => (Class::Schema, ": run `xc2-analyzer migrate`"),
@@ -88,6 +101,14 @@ fn driver(error: &DriverError) -> SqlError {
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    #[test]
+    fn certificate_that_is_not_trusted_is_no_outage() {
+        let io = |kind, text: &str| Error::Io(IoError::Io(std::io::Error::new(kind, text.to_owned())));
+        let refused = io(std::io::ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer");
+        assert_eq!(classify(&refused).class, Class::Refused);
+        assert_eq!(classify(&io(std::io::ErrorKind::ConnectionReset, "reset")).class, Class::Unavailable);
+    }
 
     #[rstest]
     #[case(1213, "40001", Class::Conflict)]

@@ -25,6 +25,12 @@ pub struct SqlStore {
     label: String,
 }
 
+impl std::fmt::Debug for SqlStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SqlStore({})", self.label)
+    }
+}
+
 enum Connections {
     Mysql(MysqlPool),
     Sqlite(SqlitePool),
@@ -72,7 +78,7 @@ impl SqlStore {
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
         let mut session = self.session().await?;
         let outcome = migrate::migrate(&mut session, &self.tables()).await;
-        // Its statement timeout was another: the connection is not used for anything else.
+        // Not lent again: after an error it may still hold the migration's lock.
         drop(session);
         outcome.map_err(|error| self.error(error))
     }

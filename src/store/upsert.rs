@@ -29,7 +29,12 @@ impl Insert {
         format!("{} VALUES {}{}", self.head, vec![row.as_str(); rows].join(", "), self.tail)
     }
 
-    /// Inserts all rows, in their order, `rows_max` or fewer at a time.
+    /// The sizes in which `rows` are inserted, `rows_max` or fewer at a time.
+    pub fn chunk_sizes(&self, rows: usize, rows_max: usize) -> Vec<usize> {
+        chunk_sizes(rows, rows_max.min(PLACEHOLDERS_MAX / self.columns))
+    }
+
+    /// Inserts all rows, in their order.
     pub async fn run(
         &self,
         session: &mut Session,
@@ -37,7 +42,7 @@ impl Insert {
         rows: impl ExactSizeIterator<Item = Vec<Value>>,
     ) -> SqlResult<()> {
         let mut rows = rows;
-        for size in chunk_sizes(rows.len(), rows_max.min(PLACEHOLDERS_MAX / self.columns)) {
+        for size in self.chunk_sizes(rows.len(), rows_max) {
             let params = rows.by_ref().take(size).flatten().collect();
             session.execute(&self.sql(size), params).await?;
         }
@@ -120,6 +125,7 @@ mod tests {
     #[test]
     fn insert_has_a_placeholder_for_each_column_of_each_row() {
         let insert = Insert { tail: " END".into(), ..Insert::into("t", &["a", "b"]) };
+        assert_eq!(insert.chunk_sizes(1_000_000, 1_000_000)[0] * 2, PLACEHOLDERS_MAX);
         assert_eq!(insert.sql(2), "INSERT INTO `t` (`a`, `b`) VALUES (?, ?), (?, ?) END");
     }
 }

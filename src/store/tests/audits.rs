@@ -117,6 +117,29 @@ async fn range_looks_at_its_own_objects_only(#[values(Backend::Sqlite, Backend::
 }
 
 #[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn audit_beside_a_writer_at_work_finds_nothing(#[values(Backend::Sqlite, Backend::MariaDb)] backend: Backend) {
+    let fixture = std::sync::Arc::new(Fixture::new(backend).await);
+    let auditor = fixture.reopened(super::fixture::plan()).await;
+    let writer = tokio::spawn({
+        let fixture = fixture.clone();
+        async move {
+            for at in 0..60 {
+                let lines = [("2024-06-10", "m1", "PC", 30, 1), ("2024-06-11", "m2", "PC", 1, 1)];
+                fixture.commit(&[fixture.object(&format!("object-{at}"), &lines)]).await.unwrap();
+            }
+        }
+    });
+    let mut audits = 0;
+    while !writer.is_finished() {
+        assert_eq!(auditor.audit(None, None).await.unwrap().findings, []);
+        audits += 1;
+    }
+    writer.await.unwrap();
+    assert!(audits > 1);
+}
+
+#[rstest]
 #[tokio::test]
 async fn sums_beyond_64_bits_are_audited_and_read(#[values(Backend::Sqlite, Backend::MariaDb)] backend: Backend) {
     let fixture = Fixture::new(backend).await;
