@@ -1,4 +1,10 @@
 //! Rollups -> the database, exactly once. The only module that names SQL. Knows nothing of queues, files or pickles.
+//!
+//! [`Store`] is what the pipeline asks for; [`SqlStore`] is the one implementation, for MySQL, MariaDB and SQLite. In
+//! reading order: `sql_store` (which connection, which transaction, what an error does to both), `ledger` and `upsert`
+//! (counting), `quarantine`, `metadata`; `schema`, `schema_check` and `migrate` (the tables as data, compared, brought
+//! about); `read`, `failed`, `audit` and `health` (looking). Below them `session` has the few verbs that all of them
+//! are written in, `dialect` the SQL that differs, and `mysql` and `sqlite` the connections.
 
 mod audit;
 mod dialect;
