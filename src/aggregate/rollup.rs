@@ -10,8 +10,8 @@ use arrow::datatypes::{Date32Type, Int64Type, UInt32Type};
 use hashbrown::HashMap;
 
 use super::groups::{Groups, SumOverflow};
-use crate::model::ReportDate;
-use crate::report::{Dimension, DimensionKind, Plan, Report};
+use crate::model::{Dimension, DimensionKind, ReportDate};
+use crate::report::{Plan, Report};
 
 /// Sums that do not fit 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

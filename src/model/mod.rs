@@ -1,9 +1,11 @@
 //! The nouns that stages exchange. This module knows no stage.
 
 pub mod delivery;
+pub mod dimension;
 pub mod disposition;
 pub mod failure;
 pub mod log_schema;
+pub mod measure;
 pub mod metadata;
 pub mod micros;
 pub mod object;
@@ -12,9 +14,11 @@ pub mod report_date;
 pub mod secret;
 
 pub use delivery::{Delivery, Receipt};
+pub use dimension::{Dimension, DimensionKind};
 pub use disposition::Disposition;
 pub use failure::{FailedObject, FailureKind};
 pub use log_schema::{Limits, LogSchema, MeasureField, MeasureKind};
+pub use measure::{Measure, Origin, Share};
 pub use metadata::{InventoryRow, MediaRow, Metadata, Rate};
 pub use micros::Micros;
 pub use object::{Announced, Generation, ObjectId, ObjectRef};

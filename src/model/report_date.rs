@@ -18,8 +18,13 @@ impl ReportDate {
         Self((date - EPOCH).get_days())
     }
 
+    /// 0001-01-01 and 9999-12-31: the first and the last date that every database holds.
+    pub const FIRST: ReportDate = ReportDate(-719_162);
+    pub const LAST: ReportDate = ReportDate(2_932_896);
+
+    /// A date beyond [`ReportDate::FIRST`] and [`ReportDate::LAST`] becomes the nearer of the two.
     pub fn to_date(self) -> Date {
-        EPOCH.saturating_add(self.0.days())
+        EPOCH.saturating_add(self.clamp(Self::FIRST, Self::LAST).0.days())
     }
 }
 
@@ -90,6 +95,13 @@ mod tests {
         let mut calendar = Calendar::new(TimeZone::get("Asia/Seoul").unwrap());
         assert_eq!(calendar.date(second).to_string(), date);
         assert_eq!(calendar.date(second).to_string(), date, "the remembered day");
+    }
+
+    #[test]
+    fn first_and_last_date_are_those_of_databases() {
+        assert_eq!(ReportDate::FIRST.to_string(), "0001-01-01");
+        assert_eq!(ReportDate::LAST.to_string(), "9999-12-31");
+        assert_eq!(ReportDate(i32::MAX).to_string(), "9999-12-31");
     }
 
     #[test]

@@ -4,5 +4,5 @@
 pub mod plan;
 pub mod spec;
 
-pub use plan::{Dimension, DimensionKind, Measure, Origin, Plan, PlanError, Ratio, Report, Share};
+pub use plan::{Plan, PlanError, Ratio, Report};
 pub use spec::{MeasureSpec, RatioSpec, ReportSpec};

@@ -8,8 +8,8 @@ use super::dialect::Dialect;
 use super::session::{Begin, Row, Session, SqlResult, Value};
 use super::sql_store::SqlStore;
 use crate::model::micros::decimal_text;
-use crate::model::{MeasureKind, ObjectId, ReportDate};
-use crate::report::{Dimension, Measure, Plan, Report};
+use crate::model::{Dimension, Measure, MeasureKind, ObjectId, ReportDate};
+use crate::report::{Plan, Report};
 
 /// What the books say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

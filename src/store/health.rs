@@ -56,7 +56,7 @@ impl SqlStore {
         const NAME: &str = "metadata";
         match self.metadata().await {
             Err(error) => {
-                let advice = "correct [store] media_query and inventory_query, or the rows that they read";
+                let advice = "correct [metadata] media and inventory, or the rows that they read";
                 bad(NAME, HealthLevel::Failure, error.to_string(), advice)
             }
             Ok(metadata) => {

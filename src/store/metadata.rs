@@ -3,8 +3,7 @@
 use super::session::{Class, Row, Session, SqlError, SqlResult, Value};
 use super::settings::StoreSettings;
 use super::upsert::Insert;
-use crate::model::{InventoryRow, MediaRow, Metadata, Rate};
-use crate::report::{Dimension, DimensionKind};
+use crate::model::{Dimension, DimensionKind, InventoryRow, MediaRow, Metadata, Rate};
 
 /// Rows of one query: far beyond any platform, and what memory holds.
 const ROWS_MAX: usize = 10_000_000;
@@ -12,14 +11,14 @@ const QUERY_COLUMNS: usize = 4;
 
 /// Reads both queries. The session's transaction is a read-only snapshot.
 pub(super) async fn read(session: &mut Session, settings: &StoreSettings) -> SqlResult<Metadata> {
-    let media = Query { name: "media_query", columns: "media key, organization id, agency rate, media rate" };
-    let inventory = Query { name: "inventory_query", columns: "inventory id, ad type, device, app type" };
+    let media = Query { name: "media", columns: "media key, organization id, agency rate, media rate" };
+    let inventory = Query { name: "inventory", columns: "inventory id, ad type, device, app type" };
     let media = media.rows(session, &settings.media_query, media_row).await?;
     let inventory = inventory.rows(session, &settings.inventory_query, inventory_row).await?;
     Ok(Metadata { media, inventory })
 }
 
-/// One of the configured queries: its key in `[store]` and what it must return, by position.
+/// One of the configured queries: its key in `[metadata]` and what it must return, by position.
 struct Query {
     name: &'static str,
     columns: &'static str,
@@ -42,7 +41,7 @@ impl Query {
             Class::Unavailable | Class::Conflict => return error,
             other => other,
         };
-        SqlError::new(class, format!("[store] {}: {}", self.name, error.problem))
+        SqlError::new(class, format!("[metadata] {}: {}", self.name, error.problem))
     }
 
     fn parse<T>(&self, row: &Row, parse: fn(&Row) -> Result<T, String>) -> SqlResult<T> {

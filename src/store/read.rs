@@ -9,8 +9,8 @@ use super::sql_store::SqlStore;
 use super::{StoreError, upsert};
 use crate::aggregate::rollup::KeyValue;
 use crate::model::micros::divide_half_even;
-use crate::model::{MeasureKind, ReportDate};
-use crate::report::{Dimension, DimensionKind, Plan, Ratio, Report};
+use crate::model::{Dimension, DimensionKind, MeasureKind, ReportDate};
+use crate::report::{Plan, Ratio, Report};
 
 /// What to read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! The tables, as data: what `migrate` creates, what the database is compared with, and what the statements name.
 
 use super::dialect::{Dialect, Kind, Quotient, quoted};
-use crate::model::MeasureKind;
-use crate::report::{DimensionKind, Plan, Ratio, Report};
+use crate::model::{DimensionKind, MeasureKind};
+use crate::report::{Plan, Ratio, Report};
 
 /// Raised whenever the fixed tables change in a way that an older program could not live with.
 pub const SCHEMA_VERSION: i64 = 1;

@@ -27,7 +27,8 @@ class Metadata:
             for row in tables["media"]
         }
         self._inventory = {
-            row["inventory_id"]: (device(row["device"]), app_type(row["app_type"])) for row in tables["inventory"]
+            row["inventory_id"]: (row["ad_type"] or "ALL", device(row["device"]), app_type(row["app_type"]))
+            for row in tables["inventory"]
         }
 
     def media(self, key):
@@ -35,5 +36,5 @@ class Metadata:
         return self._media.get(key, (0, Fraction(0), Fraction(0)))
 
     def inventory(self, inventory_id):
-        """(device, app type)"""
-        return self._inventory.get(inventory_id, ("ALL", "ALL"))
+        """(ad type, device, app type)"""
+        return self._inventory.get(inventory_id, ("ALL", "ALL", "ALL"))

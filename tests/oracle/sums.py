@@ -17,12 +17,13 @@ def report_date(second):
 def enrich(values, metadata):
     """The row's values with every dimension and derived measure that a report may ask for."""
     organization_id, agency_rate, media_rate = metadata.media(values["media_key"])
-    device, app_type = metadata.inventory(values["inventory_id"])
+    ad_type, device, app_type = metadata.inventory(values["inventory_id"])
     agency, media = money.split(values["revenue"], agency_rate, media_rate)
     return dict(
         values,
         report_date=report_date(values["second"]),
         organization_id=organization_id,
+        ad_type=ad_type,
         device=device,
         app_type=app_type,
         agency_revenue=agency,

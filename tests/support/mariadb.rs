@@ -5,12 +5,13 @@
 //! the server and removes its files.
 #![allow(dead_code, reason = "each test binary that includes this file uses a part of it")]
 
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use mysql_async::prelude::Queryable;
@@ -21,7 +22,7 @@ pub struct MariaDb {
     pub port: u16,
     folder: PathBuf,
     /// Closing the pipe ends the server.
-    _keeper: Option<(Child, ChildStdin)>,
+    keeper: Option<(Child, Mutex<ChildStdin>)>,
 }
 
 impl MariaDb {
@@ -35,7 +36,7 @@ impl MariaDb {
         SHARED.get_or_init(|| match std::env::var("XC2_TEST_MYSQL_PORT") {
             Ok(port) => {
                 let port = port.parse().expect("XC2_TEST_MYSQL_PORT is a port");
-                MariaDb { port, folder: PathBuf::new(), _keeper: None }
+                MariaDb { port, folder: PathBuf::new(), keeper: None }
             }
             Err(_) => MariaDb::start(),
         })
@@ -60,7 +61,7 @@ impl MariaDb {
             .spawn()
             .expect("start sh");
         let lifeline = keeper.stdin.take().expect("a pipe");
-        let server = MariaDb { port, folder, _keeper: Some((keeper, lifeline)) };
+        let server = MariaDb { port, folder, keeper: Some((keeper, Mutex::new(lifeline))) };
         server.await_ready();
         server
     }
@@ -72,6 +73,27 @@ impl MariaDb {
             assert!(!ended && started.elapsed() < READY_TIMEOUT, "MariaDB did not start:\n{}", self.logs());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// As a power failure: kill -9, in the middle of whatever it does.
+    pub fn kill(&self) {
+        self.say("kill");
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            assert!(started.elapsed() < READY_TIMEOUT, "MariaDB did not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Starts it again on the same files and port.
+    pub fn restart(&self) {
+        self.say("start");
+        self.await_ready();
+    }
+
+    fn say(&self, command: &str) {
+        let (_, lifeline) = self.keeper.as_ref().expect("a server of our own");
+        writeln!(lifeline.lock().expect("the lifeline"), "{command}").expect("the keeper reads");
     }
 
     fn logs(&self) -> String {
@@ -101,22 +123,30 @@ impl MariaDb {
     }
 }
 
-/// Installs and starts the server in a process group of its own (which also keeps a terminal's Ctrl-C from it), waits
-/// for the end of the pipe, then ends the group and removes everything.
+/// Installs and starts the server in a process group of its own (which also keeps a terminal's Ctrl-C from it), does
+/// what it reads until the pipe ends, then ends the group and removes everything.
 const KEEPER: &str = r#"
 trap '' INT TERM HUP
 cd "$FOLDER" || exit 1
-setsid sh -c '
-    "$INSTALL" --no-defaults $AS_USER --datadir="$FOLDER/data" --auth-root-authentication-method=normal \
-        --skip-test-db --skip-name-resolve >install.log 2>&1 &&
+start() {
+    setsid sh -c '
+    { [ -d data ] || "$INSTALL" --no-defaults $AS_USER --datadir="$FOLDER/data" --skip-test-db --skip-name-resolve \
+        --auth-root-authentication-method=normal >install.log 2>&1; } &&
     "$SERVER" --no-defaults $AS_USER --datadir="$FOLDER/data" --socket="$FOLDER/socket" --pid-file="$FOLDER/pid" \
         --log-error="$FOLDER/error.log" --bind-address=127.0.0.1 --port="$PORT" --skip-name-resolve \
         --innodb-flush-log-at-trx-commit=1 --innodb-buffer-pool-size=128M --max-connections=300
     touch ended
-' </dev/null & group=$!
-cat >/dev/null
-kill -s KILL -- "-$group"
-wait
+    ' </dev/null & group=$!
+}
+stop() { kill -s KILL -- "-$group"; wait; }
+start
+while read -r command; do
+    case $command in
+    kill) stop ;;
+    start) start ;;
+    esac
+done
+stop
 cd / && rm -rf "$FOLDER"
 "#;
 

@@ -147,7 +147,7 @@ async fn sums_beyond_64_bits_are_audited_and_read(#[values(Backend::Sqlite, Back
     let lines = [("2024-06-10", "m1", "PC", 10, max), ("2024-06-11", "m1", "PC", max, max)];
     fixture.commit(&[fixture.object("a", &lines)]).await.unwrap();
     assert_eq!(findings(&fixture).await, []);
-    let query = super::reading::query("media", &[crate::report::Dimension::MediaKey]);
+    let query = super::reading::query("media", &[crate::model::Dimension::MediaKey]);
     let rows = fixture.store.report(&query).await.unwrap();
     assert_eq!(rows[0].sums[0], i128::from(max) + 10);
     assert_eq!(rows[0].sums[2], i128::from(max) * 2);

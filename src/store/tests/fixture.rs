@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use super::mariadb::MariaDb;
 use crate::aggregate::Rollup;
-use crate::model::{FailedObject, FailureKind, Generation};
-use crate::report::{Dimension, DimensionKind, MeasureSpec, Plan, RatioSpec, ReportSpec};
+use crate::model::{Dimension, DimensionKind, FailedObject, FailureKind, Generation};
+use crate::report::{MeasureSpec, Plan, RatioSpec, ReportSpec};
 use crate::store::session::{Row, Value};
 use crate::store::{Counted, ObjectRollup, SqlStore, Store, StoreError, StoreSettings};
 

@@ -58,11 +58,11 @@ async fn numbers_of_every_type_and_null_are_understood(#[values(Backend::Sqlite,
 }
 
 #[rstest]
-#[case("SELECT 'm1', 1, 1.5, 0", NO_INVENTORY, "media_query: row \"m1\": agency rate: rate `1.5`")]
-#[case("SELECT 'm1', 'five', 0, 0", NO_INVENTORY, "media_query: row \"m1\": the organization id \"five\"")]
-#[case("SELECT NULL, 1, 0, 0", NO_INVENTORY, "media_query: row \"NULL\": the media key is NULL")]
-#[case("SELECT 'm1', 1, 0", NO_INVENTORY, "media_query: returns 3 columns")]
-#[case(NO_MEDIA, "SELECT 9999999999999999999, '', '', ''", "inventory_query: row")]
+#[case("SELECT 'm1', 1, 1.5, 0", NO_INVENTORY, "[metadata] media: row \"m1\": agency rate: rate `1.5`")]
+#[case("SELECT 'm1', 'five', 0, 0", NO_INVENTORY, "[metadata] media: row \"m1\": the organization id \"five\"")]
+#[case("SELECT NULL, 1, 0, 0", NO_INVENTORY, "[metadata] media: row \"NULL\": the media key is NULL")]
+#[case("SELECT 'm1', 1, 0", NO_INVENTORY, "[metadata] media: returns 3 columns")]
+#[case(NO_MEDIA, "SELECT 9999999999999999999, '', '', ''", "[metadata] inventory: row")]
 #[case(NO_MEDIA, "SELECT 1, 'an ad type that is longer than its column', '', ''", "the ad type has more than 32")]
 #[tokio::test]
 async fn unusable_metadata_is_named_by_query_and_row(
@@ -91,6 +91,6 @@ async fn metadata_query_can_not_write(#[values(Backend::Sqlite, Backend::MariaDb
 async fn query_of_an_unknown_table_is_named(#[values(Backend::Sqlite, Backend::MariaDb)] backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let error = with_queries(&fixture, "SELECT a, b, c, d FROM nowhere", NO_INVENTORY).await.unwrap_err();
-    assert!(error.to_string().contains("[store] media_query"), "{error}");
+    assert!(error.to_string().contains("[metadata] media"), "{error}");
     assert!(error.to_string().contains("nowhere"), "{error}");
 }

@@ -1,8 +1,7 @@
 use rstest::rstest;
 
 use super::fixture::{Backend, Fixture, failure};
-use crate::model::{FailedObject, FailureKind};
-use crate::report::Dimension;
+use crate::model::{Dimension, FailedObject, FailureKind};
 use crate::store::{FailedFilter, FailedState, ReportQuery, ReportRow, Store, StoreError, Summary, ratio};
 
 pub fn query(report: &str, dimensions: &[Dimension]) -> ReportQuery {
