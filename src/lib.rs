@@ -16,6 +16,8 @@ pub mod aggregate;
 pub mod decode;
 pub mod enrich;
 pub mod model;
+pub mod pipeline;
 pub mod report;
 pub mod source;
 pub mod store;
+pub mod telemetry;

@@ -1,0 +1,99 @@
+//! One object's body to its rollup: decode, enrich, aggregate, batch by batch. No task, no channel, no clock of its own.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+pub use crate::aggregate::Rollup;
+pub use crate::decode::Decoded;
+
+use crate::aggregate::Overflow;
+use crate::decode::{self, DecodeError};
+use crate::enrich::{Enricher, Snapshot, Unmapped};
+use crate::model::{FailureKind, Limits, LogSchema, Metadata, Rejects};
+use crate::report::Plan;
+
+/// Everything that turning a body into sums depends on, except the metadata.
+#[derive(Clone)]
+pub struct Rules {
+    pub plan: Arc<Plan>,
+    pub schema: LogSchema,
+    pub limits: Limits,
+    pub zone: TimeZone,
+    /// More rejected rows than this share, and the object is not counted at all.
+    pub max_reject_ratio: f64,
+}
+
+/// One object, summed.
+#[derive(Debug)]
+pub struct CountedBody {
+    pub rollup: Rollup,
+    pub decoded: Decoded,
+    pub unmapped: Unmapped,
+}
+
+/// Why an object's sums can't be trusted. It is listed as failed, whole.
+#[derive(Debug)]
+pub enum CountError {
+    Decode(DecodeError),
+    TooManyRejects { rows: u64, rejects: Rejects },
+    Overflow,
+}
+
+impl CountError {
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            CountError::Decode(error) => error.kind(),
+            CountError::TooManyRejects { .. } => FailureKind::Rejects,
+            CountError::Overflow => FailureKind::Overflow,
+        }
+    }
+}
+
+impl fmt::Display for CountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CountError::Decode(error) => error.fmt(f),
+            CountError::TooManyRejects { rows, rejects } => {
+                write!(f, "{} of {rows} rows were rejected: {rejects}", rejects.rows())
+            }
+            CountError::Overflow => Overflow.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for CountError {}
+
+/// A snapshot that knows no media and no inventory: everything is counted under organization 0 and `ALL`.
+pub fn without_metadata() -> Arc<Snapshot> {
+    let nothing = Snapshot::new(&Metadata::default(), Timestamp::UNIX_EPOCH);
+    Arc::new(nothing.expect("no rows contradict each other"))
+}
+
+/// Sums one body under one snapshot. Sums are exact, or there are none. `seen` is shown each batch as it was decoded.
+pub fn count(
+    body: &[u8],
+    rules: &Rules,
+    snapshot: Arc<Snapshot>,
+    seen: &mut dyn FnMut(&RecordBatch),
+) -> Result<CountedBody, CountError> {
+    let Plan { dimensions, measures, .. } = rules.plan.as_ref();
+    let mut enricher = Enricher::new(dimensions, measures, snapshot, rules.zone.clone());
+    let mut rollup = Rollup::new(rules.plan.clone());
+    let mut summed = Ok(());
+    let decoded = decode::decode(body, &rules.schema, &rules.limits, &mut |batch| {
+        seen(batch);
+        if summed.is_ok() {
+            summed = rollup.add(&enricher.enrich(batch));
+        }
+    })
+    .map_err(CountError::Decode)?;
+    summed.map_err(|Overflow| CountError::Overflow)?;
+    if decoded.rejects.rows() as f64 > rules.max_reject_ratio * decoded.rows as f64 {
+        return Err(CountError::TooManyRejects { rows: decoded.rows, rejects: decoded.rejects });
+    }
+    Ok(CountedBody { rollup, decoded, unmapped: enricher.unmapped() })
+}

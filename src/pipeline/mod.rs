@@ -1,0 +1,191 @@
+//! The data's way from queue to database: the only module that knows all stages.
+//!
+//! ```text
+//!            keys               batches                    rollups, failures
+//! poller ───────────▶ batcher ───────────▶ workers (n) ─────────────────────▶ writer
+//!   ▲    bounded                bounded     fetch, decode,   bounded            │ commit
+//!   │                                       enrich, aggregate                   │ acknowledge
+//!   └──────────────────────────── queue ◀─────────────────────────────────────────┘
+//! ```
+//!
+//! Every arrow is a bounded channel, every open delivery holds a place, every waiting rollup its cells: when the
+//! database is slow, workers wait for the writer, the batcher for the workers, the poller for places, and the queue
+//! keeps the rest. Ending is the same chain: the poller stops, each channel runs dry and closes the next.
+
+mod batcher;
+pub mod count;
+mod deliveries;
+mod outage;
+mod poller;
+mod retry;
+mod shutdown;
+mod snapshots;
+mod tally;
+mod work;
+mod worker;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+pub use count::Rules;
+pub use shutdown::Shutdown;
+pub use tally::{Tallied, Tally};
+
+use crate::source::fetch::{FetchError, Objects};
+use crate::source::visibility::Leases;
+use crate::source::{Queue, QueueError};
+use crate::store::{Store, StoreError};
+use deliveries::Deliveries;
+use outage::Outages;
+use snapshots::Snapshots;
+
+/// What the pipeline does and how much of it at a time.
+#[derive(Clone)]
+pub struct Job {
+    pub rules: Rules,
+    /// How far a timestamp may be ahead of the clock.
+    pub ahead: Duration,
+    pub batch_size: usize,
+    pub batch_wait: Duration,
+    pub workers: usize,
+    pub deliveries_max: usize,
+    pub fetch_attempts_max: u32,
+    pub merge_objects_max: usize,
+    pub merge_cells_max: usize,
+    /// Whether an object that was counted with other content is listed as failed, or ignored.
+    pub quarantine_overwritten: bool,
+    pub metadata_refresh: Duration,
+    pub metadata_miss_refresh: Duration,
+}
+
+impl Job {
+    /// The rules with the window of timestamps as it is now.
+    pub fn rules_now(&self) -> Rules {
+        let mut rules = self.rules.clone();
+        let latest = Timestamp::now().as_second() + self.ahead.as_secs() as i64;
+        rules.schema.window = *rules.schema.window.start()..=latest;
+        rules
+    }
+}
+
+/// Why the pipeline ended before its time. Everything unfinished has been returned to the queue.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("a task of the pipeline panicked; the log says where")]
+    Panic,
+}
+
+/// The longest time between two extensions of a delivery; a third of a shorter visibility.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// Runs until `shutdown` says stop, the queue comes to its end, or something can't be gone on with. On return every
+/// delivery is acknowledged or returned to the queue, as far as the queue could be reached.
+pub async fn run(
+    queue: Arc<dyn Queue>,
+    objects: Arc<Objects>,
+    store: Arc<dyn Store>,
+    job: Arc<Job>,
+    tally: Arc<Tally>,
+    shutdown: Shutdown,
+) -> Result<Tallied, PipelineError> {
+    let outages = Arc::new(Outages::new());
+    let snapshots = Snapshots::open(store.clone(), outages.clone(), job.metadata_miss_refresh).await?;
+    let snapshots = Arc::new(snapshots);
+    let deliveries = Arc::new(Deliveries::new(Leases::start(queue.clone(), HEARTBEAT), job.deliveries_max));
+
+    let (keys, keys_in) = mpsc::channel(job.batch_size);
+    let (batches, batches_in) = mpsc::channel(job.workers);
+    let (processed, processed_in) = mpsc::channel(job.merge_objects_max);
+    let batches_in = Arc::new(Mutex::new(batches_in));
+    let cells = Arc::new(Semaphore::new(job.merge_cells_max));
+
+    let mut tasks = JoinSet::new();
+    for _ in 0..job.workers {
+        let worker = worker::Worker {
+            objects: objects.clone(),
+            job: job.clone(),
+            snapshots: snapshots.clone(),
+            outages: outages.clone(),
+            shutdown: shutdown.clone(),
+            batches: batches_in.clone(),
+            processed: processed.clone(),
+            cells: cells.clone(),
+        };
+        tasks.spawn(worker.run());
+    }
+    let poller = poller::Poller {
+        queue: queue.clone(),
+        deliveries: deliveries.clone(),
+        outages: outages.clone(),
+        tally: tally.clone(),
+        shutdown: shutdown.clone(),
+        keys,
+        processed,
+    };
+    tasks.spawn(poller.run());
+    let batcher = batcher::run(keys_in, batches, job.batch_size, job.batch_wait);
+    tasks.spawn(async move {
+        batcher.await;
+        Ok(())
+    });
+    // The writer ends when the poller and all workers have: then the work is done, and so is reading metadata.
+    let refreshing = Shutdown::default();
+    let writer = writer::Writer {
+        store,
+        queue: queue.clone(),
+        deliveries: deliveries.clone(),
+        outages,
+        tally: tally.clone(),
+        job: job.clone(),
+        shutdown: shutdown.clone(),
+    };
+    let written = refreshing.clone();
+    tasks.spawn(async move {
+        let result = writer.run(processed_in).await;
+        written.abandon();
+        result
+    });
+    tasks.spawn(async move { snapshots.refresh_every(job.metadata_refresh, &refreshing).await });
+
+    let result = join(tasks, &shutdown).await;
+    return_to_queue(queue.as_ref(), deliveries.close()).await;
+    result.map(|()| tally.read())
+}
+
+/// Waits for all tasks. The first error lets go of everything else.
+async fn join(mut tasks: JoinSet<Result<(), PipelineError>>, shutdown: &Shutdown) -> Result<(), PipelineError> {
+    let mut result = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        let ended = ended.unwrap_or(Err(PipelineError::Panic));
+        if ended.is_err() && result.is_ok() {
+            shutdown.abandon();
+            result = ended;
+        }
+    }
+    result
+}
+
+async fn return_to_queue(queue: &dyn Queue, unfinished: Vec<deliveries::Finished>) {
+    /// The stop must not hang on a queue that does not answer: its messages come back by themselves.
+    const RETURN_TIMEOUT: Duration = Duration::from_secs(3);
+    if unfinished.is_empty() {
+        return;
+    }
+    let receipts: Vec<_> = unfinished.iter().map(|delivery| delivery.receipt.clone()).collect();
+    match tokio::time::timeout(RETURN_TIMEOUT, queue.release(&receipts)).await {
+        Ok(Ok(_)) => info!(deliveries = receipts.len(), "unfinished deliveries returned to the queue"),
+        _ => warn!(deliveries = receipts.len(), "unfinished deliveries come back after their visibility timeout"),
+    }
+}

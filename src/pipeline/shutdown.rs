@@ -1,0 +1,42 @@
+//! How the pipeline is asked to end: first to stop taking work, then, when its grace is over, to let go of the rest.
+
+use tokio_util::sync::CancellationToken;
+
+/// Two requests, in this order. Cloning gives another handle to the same two.
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown {
+    stop: CancellationToken,
+    abandon: CancellationToken,
+}
+
+impl Shutdown {
+    /// Take no new work; finish what is there.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Let go of whatever is unfinished: it is rolled back and returned to the queue.
+    pub fn abandon(&self) {
+        self.stop.cancel();
+        self.abandon.cancel();
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    pub async fn stopping(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Runs `work` unless the rest is to be let go of first. Dropping `work` in the middle is always safe: nothing is
+    /// acknowledged that was not committed, and the ledger knows what was.
+    pub async fn unless_abandoned<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            // Work that is done at the very end still counts as done.
+            biased;
+            done = work => Some(done),
+            () = self.abandon.cancelled() => None,
+        }
+    }
+}

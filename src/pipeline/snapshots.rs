@@ -1,0 +1,118 @@
+//! The metadata at hand: read at start, on an interval, and when a row names a key that is not in it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use super::PipelineError;
+use super::outage::{Dependency, Outages};
+use super::retry::Waits;
+use super::shutdown::Shutdown;
+use crate::enrich::Snapshot;
+use crate::enrich::snapshot::Absent;
+use crate::model::Disposition;
+use crate::store::{Store, StoreError};
+
+pub struct Snapshots {
+    store: Arc<dyn Store>,
+    outages: Arc<Outages>,
+    /// A key that stayed unknown is looked up again when the snapshot is older than this.
+    miss_refresh: Duration,
+    current: Mutex<Arc<Snapshot>>,
+    /// One refresh at a time: whoever waited finds a snapshot that is new enough.
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+impl Snapshots {
+    /// Reads the metadata once, without retries: at start a person is waiting for the reason.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        outages: Arc<Outages>,
+        miss_refresh: Duration,
+    ) -> Result<Snapshots, StoreError> {
+        let snapshot = read(store.as_ref(), None).await?;
+        let (media, inventories) = snapshot.sizes();
+        info!(media, inventories, "metadata read");
+        if media == 0 || inventories == 0 {
+            warn!(media, inventories, "the metadata has no rows: everything will be counted as unmapped");
+        }
+        let current = Mutex::new(Arc::new(snapshot));
+        Ok(Self { store, outages, miss_refresh, current, refreshing: tokio::sync::Mutex::default() })
+    }
+
+    pub fn current(&self) -> Arc<Snapshot> {
+        self.current.lock().expect("no panic while this lock is held").clone()
+    }
+
+    /// Reads the metadata again and again until the pipeline stops.
+    pub async fn refresh_every(&self, interval: Duration, shutdown: &Shutdown) -> Result<(), PipelineError> {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(interval) => {}
+                () = shutdown.stopping() => return Ok(()),
+            }
+            let _alone = self.refreshing.lock().await;
+            if shutdown.unless_abandoned(self.refresh(&Absent::default())).await.transpose()?.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A snapshot to count an object with, of which `missed` were not in the one at hand. Metadata that was in the
+    /// database before `fetched_at` is in the result, unless the keys had been looked up a moment ago.
+    pub async fn after_miss(&self, missed: &Absent, fetched_at: Timestamp) -> Result<Arc<Snapshot>, PipelineError> {
+        let _alone = self.refreshing.lock().await;
+        let current = self.current();
+        if current.read_at >= fetched_at || self.looked_up(&current, missed) {
+            return Ok(current);
+        }
+        self.refresh(missed).await?;
+        Ok(self.current())
+    }
+
+    /// Whether the keys are known to be unknown.
+    pub fn looked_up(&self, snapshot: &Snapshot, missed: &Absent) -> bool {
+        let age = Timestamp::now().duration_since(snapshot.read_at);
+        snapshot.absent().holds(missed) && age.unsigned_abs() < self.miss_refresh
+    }
+
+    /// Reads until it succeeds: an outage of the metadata must never turn into unmapped rows.
+    async fn refresh(&self, missed: &Absent) -> Result<(), PipelineError> {
+        let mut waits = Waits::new();
+        let before = self.current();
+        loop {
+            match read(self.store.as_ref(), Some(&before)).await {
+                Ok(snapshot) => {
+                    self.outages.is_up(Dependency::Metadata);
+                    let mut looked_up = missed.clone();
+                    looked_up.add_all(before.absent());
+                    let snapshot = Arc::new(snapshot.with_absent(&looked_up));
+                    *self.current.lock().expect("no panic while this lock is held") = snapshot;
+                    return Ok(());
+                }
+                Err(error) if error.disposition() == Disposition::Retry => {
+                    self.outages.is_down(Dependency::Metadata, &error);
+                    waits.wait().await;
+                }
+                Err(error) => return Err(PipelineError::Store(error)),
+            }
+        }
+    }
+}
+
+/// One read. Tables that had rows and have none now are an outage too: somebody is reloading them.
+async fn read(store: &dyn Store, before: Option<&Snapshot>) -> Result<Snapshot, StoreError> {
+    // Taken before the read, so that nothing registered later seems to have been looked up.
+    let read_at = Timestamp::now();
+    let wrong = |problem: String| StoreError::Metadata { database: "the metadata tables".into(), problem };
+    let metadata = store.metadata().await?;
+    let snapshot = Snapshot::new(&metadata, read_at).map_err(|error| wrong(error.to_string()))?;
+    let (media_before, inventories_before) = before.map_or((0, 0), Snapshot::sizes);
+    match snapshot.sizes() {
+        (0, _) if media_before > 0 => Err(wrong(format!("no media are left of {media_before}"))),
+        (_, 0) if inventories_before > 0 => Err(wrong(format!("no inventories are left of {inventories_before}"))),
+        _ => Ok(snapshot),
+    }
+}

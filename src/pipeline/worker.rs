@@ -1,0 +1,176 @@
+//! Takes batches of keys; fetches, counts and hands on each object of them. One worker decodes one object at a time and
+//! fetches the next meanwhile.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use tokio::sync::{Mutex, Semaphore, mpsc};
+use tracing::{debug, warn};
+
+use super::count::{self, CountError, CountedBody};
+use super::outage::{Dependency, Outages};
+use super::retry::Waits;
+use super::shutdown::Shutdown;
+use super::snapshots::Snapshots;
+use super::work::{Aside, Batch, Outcome, Processed, Work};
+use super::{Job, PipelineError};
+use crate::model::{Disposition, FailedObject, FailureKind};
+use crate::source::fetch::{Fetched, Objects};
+use crate::store::ObjectRollup;
+
+pub struct Worker {
+    pub objects: Arc<Objects>,
+    pub job: Arc<Job>,
+    pub snapshots: Arc<Snapshots>,
+    pub outages: Arc<Outages>,
+    pub shutdown: Shutdown,
+    pub batches: Arc<Mutex<mpsc::Receiver<Batch>>>,
+    pub processed: mpsc::Sender<Processed>,
+    /// Cells that may wait for the writer, over all workers.
+    pub cells: Arc<Semaphore>,
+}
+
+/// A fetched object, or why it can't be had: final either way.
+type Body = Result<(Fetched, Timestamp), Box<FailedObject>>;
+
+impl Worker {
+    /// Bodies in memory beside the one being decoded.
+    const FETCH_AHEAD: usize = 2;
+
+    /// Runs until the channel of batches is closed and empty, or the rest is abandoned.
+    pub async fn run(self) -> Result<(), PipelineError> {
+        while let Some(batch) = self.next_batch().await {
+            match self.shutdown.unless_abandoned(self.process(batch)).await {
+                Some(processed) => processed?,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    async fn next_batch(&self) -> Option<Batch> {
+        let next = async { self.batches.lock().await.recv().await };
+        self.shutdown.unless_abandoned(next).await.flatten()
+    }
+
+    async fn process(&self, batch: Batch) -> Result<(), PipelineError> {
+        debug!(batch = batch.id, objects = batch.works.len(), "batch begun");
+        let bodies = futures::stream::iter(batch.works).map(|work| async {
+            let body = self.fetch(&work).await;
+            (work, body)
+        });
+        let mut bodies = std::pin::pin!(bodies.buffered(Self::FETCH_AHEAD));
+        while let Some((work, body)) = bodies.next().await {
+            let outcome = match body? {
+                Ok((fetched, fetched_at)) => self.count(&work, &batch.id, fetched, fetched_at).await?,
+                Err(failed) => Outcome::Failed(failed),
+            };
+            let processed = Processed { deliveries: work.deliveries, outcome };
+            if self.processed.send(processed).await.is_err() {
+                break; // the writer has ended: its error ends the pipeline
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for the object until it is there, or it is clear that the object itself is at fault.
+    async fn fetch(&self, work: &Work) -> Result<Body, PipelineError> {
+        let mut waits = Waits::new();
+        let object = &work.object;
+        loop {
+            let error = match self.objects.fetch(object, self.job.rules.limits.object_bytes_max).await {
+                Ok(fetched) => {
+                    self.outages.is_up(Dependency::Objects);
+                    return Ok(Ok((fetched, Timestamp::now())));
+                }
+                Err(error) => error,
+            };
+            let last = waits.attempts() + 1 >= self.job.fetch_attempts_max;
+            let at_fault = match error.disposition() {
+                Disposition::Halt => return Err(PipelineError::Fetch(error)),
+                // One that may still heal is asked for a few times.
+                Disposition::Quarantine => last || !error.is_of_object(),
+                // The storage is down, or it fails with this object alone: then it answers for others.
+                Disposition::Retry => last && self.objects.probe(&object.bucket).await.is_ok(),
+            };
+            if at_fault {
+                return Ok(Err(Box::new(work.failed(error.kind(), error.to_string(), None))));
+            }
+            warn!(%object, %error, attempt = waits.attempts() + 1, "object not read yet");
+            if last {
+                self.outages.is_down(Dependency::Objects, &error);
+            }
+            waits.wait().await;
+        }
+    }
+
+    async fn count(
+        &self,
+        work: &Work,
+        batch_id: &str,
+        fetched: Fetched,
+        fetched_at: Timestamp,
+    ) -> Result<Outcome, PipelineError> {
+        let Fetched { body, generation } = fetched;
+        let body = Arc::new(body);
+        let counted = match self.count_with_metadata(body, fetched_at).await? {
+            Ok(counted) => counted,
+            Err((kind, reason)) => {
+                return Ok(Outcome::Failed(Box::new(work.failed(kind, reason, Some(generation)))));
+            }
+        };
+        let cells = counted.rollup.cells().min(self.job.merge_cells_max) as u32;
+        // The writer gives them back after its commit, so this is where workers wait for a slow database.
+        let cells = self.cells.clone().acquire_many_owned(cells).await.ok();
+        let object = ObjectRollup {
+            bucket: work.object.bucket.clone(),
+            key: work.object.key.clone(),
+            generation,
+            rows: counted.decoded.rows,
+            rejected_rows: counted.decoded.rejects.rows(),
+            batch_id: batch_id.to_owned(),
+            rollup: counted.rollup,
+        };
+        if object.rejected_rows > 0 {
+            warn!(object = %work.object, rejects = %counted.decoded.rejects, "rows rejected");
+        }
+        let aside = Aside { work: work.clone(), unmapped: counted.unmapped, _cells: cells };
+        Ok(Outcome::RolledUp(Box::new((object, aside))))
+    }
+
+    /// Counts with the snapshot at hand, and once more when it lacked keys that a fresh one may have.
+    async fn count_with_metadata(
+        &self,
+        body: Arc<Vec<u8>>,
+        fetched_at: Timestamp,
+    ) -> Result<Result<CountedBody, (FailureKind, String)>, PipelineError> {
+        let snapshot = self.snapshots.current();
+        let counted = self.count_once(body.clone(), snapshot.clone()).await;
+        match counted {
+            Ok(counted) if !counted.unmapped.keys.is_empty() => {
+                let missed = &counted.unmapped.keys;
+                let fresh = self.snapshots.after_miss(missed, fetched_at).await?;
+                if Arc::ptr_eq(&fresh, &snapshot) {
+                    return Ok(Ok(counted));
+                }
+                Ok(self.count_once(body, fresh).await)
+            }
+            counted => Ok(counted),
+        }
+    }
+
+    async fn count_once(
+        &self,
+        body: Arc<Vec<u8>>,
+        snapshot: Arc<crate::enrich::Snapshot>,
+    ) -> Result<CountedBody, (FailureKind, String)> {
+        let rules = self.job.rules_now();
+        let counting = tokio::task::spawn_blocking(move || count::count(&body, &rules, snapshot, &mut |_| {}));
+        match counting.await {
+            Ok(counted) => counted.map_err(|error: CountError| (error.kind(), error.to_string())),
+            // A defect of ours must not stop other objects. The panic's own report goes to the log and to Sentry.
+            Err(_) => Err((FailureKind::Defect, "the decoder panicked; see the log for where".to_owned())),
+        }
+    }
+}

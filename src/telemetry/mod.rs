@@ -1,0 +1,6 @@
+//! How the program tells people what it does: the log, and alerts.
+
+pub mod alert;
+mod log;
+
+pub use log::{Format, LogSettings, init};
