@@ -1,0 +1,60 @@
+//! Configuration: what is written ([`raw`], in [`layers`]) and what is meant ([`validated`]). Everything is checked
+//! here, before anything is opened.
+
+mod layers;
+mod raw;
+mod validated;
+
+use std::fmt;
+use std::path::Path;
+
+pub use layers::{DEFAULTS, ENV_PREFIX};
+pub use validated::{Config, TelemetrySettings};
+
+/// A configuration that can't be used: where it is written and what is wrong. Exit code 78.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// A file, an environment variable, or a key.
+    pub place: String,
+    pub problem: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Reads the built-in defaults, the file (`config.toml` of the working directory when none is named) and the
+/// environment, in this order of precedence.
+pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
+    load_from(layers::file(file).as_deref(), std::env::vars())
+}
+
+/// The built-in defaults alone.
+pub fn defaults() -> Config {
+    load_from(None, std::iter::empty()).expect("the built-in config.toml is valid: a test reads it")
+}
+
+/// [`load`] with the environment given.
+pub fn load_from(
+    file: Option<&Path>,
+    variables: impl Iterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    let mut table = layers::defaults();
+    if let Some(path) = file {
+        layers::overlay(&mut table, layers::read(path)?, &path.display().to_string())?;
+    }
+    let environment = layers::environment(&table, variables)?;
+    layers::overlay(&mut table, environment, "environment")?;
+    let raw: raw::Raw = serde_path_to_error::deserialize(table).map_err(|error| ConfigError {
+        place: format!("config key {}", error.path()),
+        problem: error.inner().to_string().trim_end().replace('\n', " "),
+    })?;
+    validated::validate(raw)
+}
+
+#[cfg(test)]
+mod tests;
