@@ -13,6 +13,7 @@
 //! 9. [`telemetry`], [`config`], [`cli`]: the shell around it.
 
 pub mod aggregate;
+pub mod cli;
 pub mod config;
 pub mod decode;
 pub mod enrich;

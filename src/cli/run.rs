@@ -1,0 +1,76 @@
+//! `run`: the daemon.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use super::{CliError, io_error, open};
+use crate::config::Config;
+use crate::pipeline::{self, PipelineError, Shutdown, Tally};
+use crate::telemetry::alert;
+
+#[derive(clap::Args)]
+pub struct Args {}
+
+pub async fn run(Args {}: Args, config: Config) -> Result<(), CliError> {
+    let source = config.source()?;
+    let store = open::store(&config).await?;
+    store.verify_schema().await?;
+    let (queue, objects) = open::source(&source).await?;
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        source = queue.url(),
+        store = store.label(),
+        workers = config.pipeline.workers,
+        "started"
+    );
+    let shutdown = Shutdown::default();
+    stop_on_signals(&shutdown, config.shutdown_grace)?;
+    let (job, tally) = (Arc::new(config.pipeline), Arc::new(Tally::default()));
+    let result = pipeline::run(queue, objects, Arc::new(store), job, tally.clone(), shutdown).await;
+    let done = tally.read();
+    info!(
+        objects = done.objects,
+        duplicates = done.duplicates,
+        failed = done.failed,
+        rows = done.rows,
+        rejected_rows = done.rejected_rows,
+        commits = done.commits,
+        acknowledged = done.acknowledged,
+        "ended"
+    );
+    result.map(drop).map_err(halted)
+}
+
+fn halted(error: PipelineError) -> CliError {
+    error!(%error, "can't go on; everything unfinished is returned to the queue");
+    alert::halt(&error.to_string());
+    CliError::from(error)
+}
+
+/// The first SIGTERM or SIGINT asks for an orderly end within `grace`; a second one ends the process at once, which
+/// loses nothing either: what was not acknowledged comes back.
+fn stop_on_signals(shutdown: &Shutdown, grace: Duration) -> Result<(), CliError> {
+    const INTERRUPTED: i32 = 130;
+    let mut terminate = signal(SignalKind::terminate()).map_err(io_error("listen for SIGTERM"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(io_error("listen for SIGINT"))?;
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        let mut asked = async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
+        asked().await;
+        info!(grace_seconds = grace.as_secs(), "asked to stop: finishing what is in flight");
+        shutdown.stop();
+        tokio::select! {
+            () = tokio::time::sleep(grace) => {
+                warn!("the grace is over: returning what is unfinished to the queue");
+                shutdown.abandon();
+            }
+            () = asked() => std::process::exit(INTERRUPTED),
+        }
+        asked().await;
+        std::process::exit(INTERRUPTED);
+    });
+    Ok(())
+}
