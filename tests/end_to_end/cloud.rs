@@ -1,0 +1,84 @@
+//! A bucket that announces its objects on a queue, in the emulator.
+
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Event, NotificationConfiguration, QueueConfiguration};
+use aws_sdk_sqs::types::QueueAttributeName;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+use crate::moto;
+
+pub struct Cloud {
+    s3: aws_sdk_s3::Client,
+    sqs: aws_sdk_sqs::Client,
+    pub bucket: String,
+    pub queue_url: String,
+}
+
+impl Cloud {
+    /// A bucket and a queue of this name; the bucket announces new objects on the queue.
+    pub async fn new(name: &str) -> Cloud {
+        let moto = moto::server();
+        let http =
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let sdk = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(moto.endpoint())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+            .http_client(http)
+            .load()
+            .await;
+        let s3 = aws_sdk_s3::config::Builder::from(&sdk).force_path_style(true).build();
+        let (s3, sqs) = (aws_sdk_s3::Client::from_conf(s3), aws_sdk_sqs::Client::new(&sdk));
+        s3.create_bucket().bucket(name).send().await.unwrap();
+        let queue_url = sqs.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap();
+        let cloud = Cloud { s3, sqs, bucket: name.to_owned(), queue_url };
+        cloud.announce_objects().await;
+        cloud
+    }
+
+    async fn announce_objects(&self) {
+        let arn = self.attribute(QueueAttributeName::QueueArn).await;
+        let to_queue = QueueConfiguration::builder().queue_arn(arn).events(Event::S3ObjectCreated).build().unwrap();
+        let configuration = NotificationConfiguration::builder().queue_configurations(to_queue).build();
+        let put = self.s3.put_bucket_notification_configuration().bucket(&self.bucket);
+        put.notification_configuration(configuration).send().await.unwrap();
+    }
+
+    pub async fn upload(&self, key: &str, body: &[u8]) {
+        let body = ByteStream::from(body.to_vec());
+        self.s3.put_object().bucket(&self.bucket).key(key).body(body).send().await.unwrap();
+    }
+
+    /// Puts a message on the queue by hand.
+    pub async fn send(&self, body: &str) {
+        self.sqs.send_message().queue_url(&self.queue_url).message_body(body).send().await.unwrap();
+    }
+
+    /// Messages that are visible, and those that somebody holds.
+    pub async fn queue_depth(&self) -> (u64, u64) {
+        let visible = self.attribute(QueueAttributeName::ApproximateNumberOfMessages).await;
+        let held = self.attribute(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await;
+        (visible.parse().unwrap(), held.parse().unwrap())
+    }
+
+    async fn attribute(&self, name: QueueAttributeName) -> String {
+        let get = self.sqs.get_queue_attributes().queue_url(&self.queue_url).attribute_names(name.clone());
+        get.send().await.unwrap().attributes.unwrap()[&name].clone()
+    }
+}
+
+/// An S3 notification of these keys, as S3 writes them: form-encoded.
+pub fn s3_event(bucket: &str, keys: &[&str]) -> String {
+    let records: Vec<serde_json::Value> = keys
+        .iter()
+        .map(|key| {
+            let key: String = url::form_urlencoded::byte_serialize(key.as_bytes()).collect();
+            serde_json::json!({
+                "eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+                "s3": {"s3SchemaVersion": "1.0", "bucket": {"name": bucket}, "object": {"key": key}},
+            })
+        })
+        .collect();
+    serde_json::json!({ "Records": records }).to_string()
+}

@@ -1,0 +1,17 @@
+//! The product as it is run: the real binary between a real MariaDB (or SQLite) and a real S3 and SQS API over HTTP,
+//! reading pickles that CPython wrote, compared with sums that an independent Python program computed.
+
+mod alerts;
+mod cloud;
+mod commands;
+mod corpus;
+mod daemon;
+mod database;
+mod faults;
+mod sums;
+mod world;
+
+#[path = "../support/mariadb.rs"]
+mod mariadb;
+#[path = "../support/moto.rs"]
+mod moto;

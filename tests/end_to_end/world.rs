@@ -1,0 +1,111 @@
+//! One test's own bucket, queue, database and folder, and the daemon between them.
+
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::cloud::Cloud;
+use crate::corpus::Corpus;
+use crate::daemon::{self, Daemon};
+use crate::database::Database;
+use crate::mariadb::MariaDb;
+use crate::moto;
+
+pub struct World {
+    pub cloud: Cloud,
+    pub database: Database,
+    pub dir: TempDir,
+    settings: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    MariaDb,
+    Sqlite,
+}
+
+impl World {
+    /// With migrated tables and the corpus's metadata.
+    pub async fn new(name: &str, kind: Kind, corpus: &Corpus) -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let database = match kind {
+            Kind::MariaDb => in_server(MariaDb::shared()).await,
+            Kind::Sqlite => Database::Sqlite { path: dir.path().join("xc2.db") },
+        };
+        Self::with(name, dir, database, corpus).await
+    }
+
+    /// With a database server of its own, to be killed.
+    pub async fn with_server(name: &str, server: &MariaDb, corpus: &Corpus) -> World {
+        Self::with(name, tempfile::tempdir().unwrap(), in_server(server).await, corpus).await
+    }
+
+    async fn with(name: &str, dir: TempDir, database: Database, corpus: &Corpus) -> World {
+        let cloud = Cloud::new(name).await;
+        let mut world = World { cloud, database, dir, settings: Vec::new() };
+        world.set("XC2__SOURCE__URL", &world.cloud.queue_url.clone());
+        world.set("XC2__STORE__URL", &world.database.url());
+        world.set("XC2__SOURCE__LONG_POLL", "1s");
+        world.set("XC2__SOURCE__BATCH_WAIT", "100ms");
+        world.set("XC2__TELEMETRY__FORMAT", "json");
+        for (variable, value) in moto::server().environment() {
+            world.set(variable, &value);
+        }
+        world.must(&["migrate"]);
+        world.database.insert_metadata(&corpus.metadata).await;
+        world
+    }
+
+    pub fn set(&mut self, variable: &str, value: &str) {
+        self.settings.retain(|(known, _)| known != variable);
+        self.settings.push((variable.to_owned(), value.to_owned()));
+    }
+
+    pub fn daemon(&self) -> Daemon {
+        Daemon::start(self.dir.path(), &self.settings)
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> std::process::Output {
+        daemon::command(self.dir.path(), &self.settings).args(arguments).output().unwrap()
+    }
+
+    /// Standard output of a command that succeeds.
+    pub fn must(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Uploads everything; S3 announces each object.
+    pub async fn upload(&self, corpus: &Corpus) {
+        for (key, body) in &corpus.objects {
+            self.cloud.upload(key, body).await;
+        }
+    }
+
+    /// Objects that are in the ledger or listed as failed.
+    pub async fn terminal(&self) -> u64 {
+        let counted = self.database.number("SELECT COUNT(*) FROM processed_object").await;
+        counted + self.database.number("SELECT COUNT(*) FROM failed_object").await
+    }
+
+    /// Waits until a condition of the outside world holds: it can only be asked, not awaited.
+    pub async fn until<F: Future<Output = bool>>(&self, daemon: &mut Daemon, what: &str, holds: impl Fn() -> F) {
+        const PATIENCE: Duration = Duration::from_secs(120);
+        let began = Instant::now();
+        while !holds().await {
+            assert!(daemon.is_running(), "the daemon ended before {what}\n{}", daemon.log());
+            assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}\n{}", daemon.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until the queue holds no message, visible or not.
+    pub async fn until_queue_is_empty(&self, daemon: &mut Daemon) {
+        self.until(daemon, "an empty queue", async || self.cloud.queue_depth().await == (0, 0)).await;
+    }
+}
+
+async fn in_server(server: &MariaDb) -> Database {
+    Database::MariaDb { url: server.url(&server.database().await) }
+}
