@@ -23,7 +23,7 @@ fn built_in_defaults_are_valid_and_hold_four_reports() {
 #[rstest]
 #[case("[store]\nurll = 'x'", "unknown key `urll` in [store]; did you mean `url`?")]
 #[case("[stroe]\nurl = 'x'", "unknown section [stroe]; did you mean `store`?")]
-#[case("[limits]\nzzzzzzzz = 1", "known are object_bytes_max, ")]
+#[case("[limits]\nzzzzzzzz = 1", "known are batch_rows, ")]
 #[case("[source]\nbatch_size = 'ten'", "config key source.batch_size: invalid type: string \"ten\"")]
 #[case("[source]\nbatch_size = 0", "config key source.batch_size: must be at least 1")]
 #[case("[source]\nbatch_wait = '1 fortnight'", "config key source.batch_wait")]

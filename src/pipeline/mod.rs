@@ -43,6 +43,7 @@ use crate::source::{Queue, QueueError};
 use crate::store::{Store, StoreError};
 use deliveries::Deliveries;
 use outage::Outages;
+use shutdown::AbandonOnDrop;
 use snapshots::Snapshots;
 
 /// What the pipeline does and how much of it at a time.
@@ -151,11 +152,10 @@ pub async fn run(
         job: job.clone(),
         shutdown: shutdown.clone(),
     };
-    let written = refreshing.clone();
+    let written = AbandonOnDrop(refreshing.clone());
     tasks.spawn(async move {
-        let result = writer.run(processed_in).await;
-        written.abandon();
-        result
+        let _written = written;
+        writer.run(processed_in).await
     });
     tasks.spawn(async move { snapshots.refresh_every(job.metadata_refresh, &refreshing).await });
 

@@ -40,3 +40,12 @@ impl Shutdown {
         }
     }
 }
+
+/// Lets go of everything when it is dropped, at an ordinary end as well as in a panic.
+pub struct AbandonOnDrop(pub Shutdown);
+
+impl Drop for AbandonOnDrop {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}

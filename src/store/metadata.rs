@@ -45,7 +45,7 @@ impl Query {
     }
 
     fn parse<T>(&self, row: &Row, parse: fn(&Row) -> Result<T, String>) -> SqlResult<T> {
-        let wrong = |problem: String| SqlError::new(Class::Metadata, format!("[store] {}: {problem}", self.name));
+        let wrong = |problem: String| SqlError::new(Class::Metadata, format!("[metadata] {}: {problem}", self.name));
         if row.0.len() != QUERY_COLUMNS {
             let (found, columns) = (row.0.len(), self.columns);
             return Err(wrong(format!("returns {found} columns; write a SELECT of four: {columns}")));

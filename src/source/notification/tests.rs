@@ -314,3 +314,32 @@ fn hostile_depth_and_size_are_answers_too() {
     assert!(reason(&" ".repeat(BODY_BYTES_MAX + 1)).starts_with("the body has 1048577 bytes"));
     assert!(reason(&put_key(&"%".repeat(10_000))).len() < 400, "a reason stays one line");
 }
+
+/// Bodies collected from the documentation of AWS, with what each must be read as: `tests/oracle/notifications.py`.
+#[test]
+fn every_collected_body_is_read_as_it_should_be() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/notifications");
+    let mut read_bodies = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap().path();
+        let fixture: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        let found = match read(fixture["body"].as_str().unwrap(), &Filter::default()) {
+            Content::Unreadable { .. } => serde_json::json!({ "unreadable": true }),
+            Content::Objects(objects) => {
+                let objects: Vec<Value> = objects.iter().map(as_json).collect();
+                serde_json::json!({ "objects": objects })
+            }
+        };
+        assert_eq!(found, fixture["expect"], "{}", file.display());
+        read_bodies += 1;
+    }
+    assert!(read_bodies > 100, "only {read_bodies} bodies were found");
+}
+
+fn as_json(object: &ObjectRef) -> Value {
+    let Announced { version_id, etag, sequencer, bytes } = &object.announced;
+    serde_json::json!({
+        "bucket": object.bucket, "key": object.key, "version_id": version_id, "etag": etag, "sequencer": sequencer,
+        "bytes": bytes,
+    })
+}
