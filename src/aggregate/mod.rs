@@ -1,6 +1,7 @@
 //! Enriched record batches -> the rollup of one object. Pure: knows no file, no database, no clock.
 
 pub mod groups;
+mod order;
 pub mod rollup;
 
 pub use groups::Groups;

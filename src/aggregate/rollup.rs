@@ -10,6 +10,7 @@ use arrow::datatypes::{Date32Type, Int64Type, UInt32Type};
 use hashbrown::HashMap;
 
 use super::groups::{Groups, SumOverflow};
+use super::order;
 use crate::model::{Dimension, DimensionKind, ReportDate};
 use crate::report::{Plan, Report};
 
@@ -35,6 +36,8 @@ impl From<SumOverflow> for Overflow {
 #[derive(Clone)]
 pub struct Rollup {
     plan: Arc<Plan>,
+    /// The plan's dimensions in the order of a key's words: those that others determine come last.
+    dimensions: Vec<Dimension>,
     /// A key word is a date, an id, or a code in `texts`. The sums are those of the plan's measures, then the rows.
     groups: Groups,
     texts: Texts,
@@ -75,8 +78,39 @@ impl Texts {
 }
 
 /// The cells of one report, sorted by primary key (texts by their UTF-8 bytes, ids and dates by value).
-pub struct Cells {
-    pub rows: Vec<Cell>,
+pub struct Cells<'a> {
+    groups: Groups,
+    /// The groups in primary-key order.
+    order: Vec<u32>,
+    dimensions: &'a [Dimension],
+    texts: &'a Texts,
+}
+
+impl Cells<'_> {
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Each cell is made when it is asked for: all at once they would take several times the memory of the sums.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Cell> {
+        self.order.iter().map(|&group| self.cell(group as usize))
+    }
+
+    fn cell(&self, group: usize) -> Cell {
+        let value = |(&word, dimension): (&i64, &Dimension)| match dimension.kind() {
+            DimensionKind::Date => KeyValue::Date(ReportDate(word as i32)),
+            DimensionKind::Id => KeyValue::Id(word),
+            DimensionKind::Text { .. } => KeyValue::Text(self.texts.text(word).clone()),
+        };
+        Cell {
+            key: self.groups.key(group).iter().zip(self.dimensions).map(value).collect(),
+            sums: self.groups.sums(group).to_vec(),
+        }
+    }
 }
 
 /// One row of a report: dimension values in the report's order, sums in the order of the report's measures.
@@ -112,8 +146,13 @@ pub struct DayTotals {
 
 impl Rollup {
     pub fn new(plan: Arc<Plan>) -> Self {
-        let groups = Groups::new(plan.dimensions.len(), plan.measures.len() + 1);
-        Self { plan, groups, texts: Texts::default() }
+        let is_determined =
+            |dimension: &Dimension| dimension.determined_by().is_some_and(|other| plan.dimensions.contains(&other));
+        let (determined, mut dimensions): (Vec<_>, Vec<_>) = plan.dimensions.iter().partition(|d| is_determined(d));
+        let independent = dimensions.len();
+        dimensions.extend(determined);
+        let groups = Groups::new(dimensions.len(), independent, plan.measures.len() + 1);
+        Self { plan, dimensions, groups, texts: Texts::default() }
     }
 
     /// Groups on the finest grouping: what the rollup costs in memory.
@@ -132,7 +171,7 @@ impl Rollup {
     pub fn add(&mut self, batch: &RecordBatch) -> Result<(), Overflow> {
         let plan = self.plan.clone();
         let words: Vec<Words> =
-            plan.dimensions.iter().map(|&dimension| Words::of(batch, dimension, &mut self.texts)).collect();
+            self.dimensions.iter().map(|&dimension| Words::of(batch, dimension, &mut self.texts)).collect();
         let measures: Vec<&[i64]> = plan.measures.iter().map(|measure| integers(batch, &measure.name)).collect();
         let mut key = vec![0; words.len()];
         for row in 0..batch.num_rows() {
@@ -148,7 +187,7 @@ impl Rollup {
     pub fn merge(&mut self, other: &Rollup) -> Result<(), Overflow> {
         let codes: Vec<i64> = other.texts.texts.iter().map(|text| self.texts.code(text)).collect();
         let texts: Vec<usize> = self.text_words();
-        let mut key = vec![0; self.plan.dimensions.len()];
+        let mut key = vec![0; self.dimensions.len()];
         for group in 0..other.groups.len() {
             key.copy_from_slice(other.groups.key(group));
             for &word in &texts {
@@ -162,7 +201,7 @@ impl Rollup {
     /// Which words of a key are codes of texts.
     fn text_words(&self) -> Vec<usize> {
         let is_text = |dimension: &Dimension| matches!(dimension.kind(), DimensionKind::Text { .. });
-        (0..self.plan.dimensions.len()).filter(|&word| is_text(&self.plan.dimensions[word])).collect()
+        (0..self.dimensions.len()).filter(|&word| is_text(&self.dimensions[word])).collect()
     }
 
     /// Control totals, by date.
@@ -187,44 +226,25 @@ impl Rollup {
     }
 
     fn word(&self, dimension: Dimension) -> usize {
-        let found = self.plan.dimensions.iter().position(|&used| used == dimension);
+        let found = self.dimensions.iter().position(|&used| used == dimension);
         found.expect("the plan lists every dimension that a report uses")
     }
 
     /// The cells of one report of the plan, in primary-key order.
-    pub fn report(&self, report: &Report) -> Result<Cells, Overflow> {
+    pub fn report<'a>(&'a self, report: &'a Report) -> Result<Cells<'a>, Overflow> {
         let words: Vec<usize> = report.dimensions.iter().map(|&dimension| self.word(dimension)).collect();
-        let mut coarse = Groups::new(words.len(), report.measures.len());
+        let mut groups = Groups::new(words.len(), words.len(), report.measures.len());
         let mut key = vec![0; words.len()];
         for group in 0..self.groups.len() {
             let fine = self.groups.key(group);
             key.iter_mut().zip(&words).for_each(|(slot, &word)| *slot = fine[word]);
             let sums = self.groups.sums(group);
-            coarse.add(&key, report.measures.iter().map(|&measure| sums[measure]))?;
+            groups.add(&key, report.measures.iter().map(|&measure| sums[measure]))?;
         }
-        Ok(self.sorted(&coarse, report))
-    }
-
-    fn sorted(&self, groups: &Groups, report: &Report) -> Cells {
-        let ranks = self.texts.ranks();
-        let is_text: Vec<bool> =
-            report.dimensions.iter().map(|d| matches!(d.kind(), DimensionKind::Text { .. })).collect();
-        let rank = |(word, is_text): (&i64, &bool)| if *is_text { ranks[*word as usize] } else { *word };
-        let mut order: Vec<usize> = (0..groups.len()).collect();
-        order.sort_unstable_by(|&a, &b| {
-            let (a, b) = (groups.key(a).iter().zip(&is_text), groups.key(b).iter().zip(&is_text));
-            a.map(rank).cmp(b.map(rank))
-        });
-        let value = |(&word, dimension): (&i64, &Dimension)| match dimension.kind() {
-            DimensionKind::Date => KeyValue::Date(ReportDate(word as i32)),
-            DimensionKind::Id => KeyValue::Id(word),
-            DimensionKind::Text { .. } => KeyValue::Text(self.texts.text(word).clone()),
-        };
-        let cell = |group: usize| Cell {
-            key: groups.key(group).iter().zip(&report.dimensions).map(value).collect(),
-            sums: groups.sums(group).to_vec(),
-        };
-        Cells { rows: order.into_iter().map(cell).collect() }
+        let is_text = |dimension: &Dimension| matches!(dimension.kind(), DimensionKind::Text { .. });
+        let is_text: Vec<bool> = report.dimensions.iter().map(is_text).collect();
+        let order = order::by_key(&groups, &is_text, &self.texts.ranks());
+        Ok(Cells { groups, order, dimensions: &report.dimensions, texts: &self.texts })
     }
 }
 
@@ -234,7 +254,7 @@ impl fmt::Debug for Rollup {
         for report in &self.plan.reports {
             writeln!(f, "{}", report.name)?;
             let Ok(cells) = self.report(report) else { return writeln!(f, "  {Overflow}") };
-            for cell in cells.rows {
+            for cell in cells.iter() {
                 let key: Vec<String> = cell.key.iter().map(KeyValue::to_string).collect();
                 writeln!(f, "  {} = {:?}", key.join(" | "), cell.sums)?;
             }

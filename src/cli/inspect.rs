@@ -125,9 +125,9 @@ fn text(column: &ArrayRef, row: usize, kind: Option<MeasureKind>) -> String {
 fn reports(plan: &Plan, rollup: &Rollup, rows: usize) -> Result<Vec<(String, Rows)>, CliError> {
     let mut reports = Vec::new();
     for of in &plan.reports {
-        let cells = rollup.report(of).map_err(|error| CliError::Failed(error.to_string()))?.rows;
+        let cells = rollup.report(of).map_err(|error| CliError::Failed(error.to_string()))?;
         let title = format!("report {}: the first {} of {} rows", of.name, rows.min(cells.len()), cells.len());
-        let shown = cells.into_iter().take(rows);
+        let shown = cells.iter().take(rows);
         let shown: Vec<ReportRow> = shown
             .map(|cell| ReportRow { key: cell.key, sums: cell.sums.into_iter().map(i128::from).collect() })
             .collect();

@@ -8,11 +8,24 @@ use crate::model::micros::divide_half_even;
 ///
 /// Revenue of 63 bits times two rates of at most 10^18 stays below 2 x 10^37, an i128 holds 1.7 x 10^38.
 pub fn split(revenue: i64, media_rate: Rate, agency_rate: Rate) -> (i64, i64) {
-    let share = |units: i128| divide_half_even(i128::from(revenue) * units, i128::from(Rate::SCALE)) as i64;
-    let media_units = i128::from(media_rate.units());
-    let media = share(media_units);
-    let both = share(media_units + i128::from(agency_rate.units()));
+    let media = share(revenue, media_rate.units());
+    let both = share(revenue, media_rate.units() + agency_rate.units());
     (media, both - media)
+}
+
+/// `revenue` times a rate in units of 10^-18, rounded half to even.
+fn share(revenue: i64, rate: u64) -> i64 {
+    // Rates have a few decimals and amounts are small: then 64 bits do, at a fraction of the time.
+    const PER_MILLIONTH: u64 = Rate::SCALE / 1_000_000;
+    if let Ok(revenue) = u64::try_from(revenue)
+        && rate.is_multiple_of(PER_MILLIONTH)
+        && let Some(millionths) = revenue.checked_mul(rate / PER_MILLIONTH)
+    {
+        let (whole, rest) = (millionths / 1_000_000, millionths % 1_000_000);
+        let up = rest > 500_000 || (rest == 500_000 && whole % 2 == 1);
+        return (whole + u64::from(up)) as i64;
+    }
+    divide_half_even(i128::from(revenue) * i128::from(rate), i128::from(Rate::SCALE)) as i64
 }
 
 #[cfg(test)]
@@ -43,6 +56,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn short_way_gives_what_the_long_way_gives(revenue in 0..i64::MAX, bits in 0u32..63, rate in 0u64..=1_000_000) {
+            let (revenue, rate) = (revenue >> bits, rate * (Rate::SCALE / 1_000_000));
+            let long = divide_half_even(i128::from(revenue) * i128::from(rate), i128::from(Rate::SCALE));
+            prop_assert_eq!(i128::from(share(revenue, rate)), long);
+        }
+
         #[test]
         fn shares_add_up_to_the_whole_when_the_rates_do(revenue in 0..i64::MAX, parts in 0u32..=1_000_000) {
             let media = Rate::parse(&format!("{}e-6", parts)).unwrap();

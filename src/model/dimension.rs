@@ -66,6 +66,19 @@ impl Dimension {
         }
     }
 
+    /// The dimension whose value this one's follows from, by the metadata of one moment.
+    pub fn determined_by(self) -> Option<Dimension> {
+        match self {
+            Dimension::OrganizationId => Some(Dimension::MediaKey),
+            Dimension::AdType | Dimension::Device | Dimension::AppType => Some(Dimension::InventoryId),
+            Dimension::ReportDate
+            | Dimension::MediaKey
+            | Dimension::InventoryId
+            | Dimension::AdId
+            | Dimension::DemandId => None,
+        }
+    }
+
     pub fn named(name: &str) -> Option<Dimension> {
         Self::ALL.into_iter().find(|dimension| dimension.name() == name)
     }

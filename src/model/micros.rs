@@ -21,13 +21,26 @@ impl Micros {
         if !value.is_finite() {
             return None;
         }
-        // An integral double this small is its own shortest text.
-        const EXACT_UNITS_MAX: f64 = 9.0e12;
-        if value.abs() < EXACT_UNITS_MAX && value.fract() == 0.0 {
-            return Some(Micros(value as i64 * Self::PER_UNIT));
+        if let Some(micros) = Self::from_few_digits(value) {
+            return Some(micros);
         }
         // Rust prints the shortest digits that read back as the same double, as Python's `repr` does.
         Micros::parse(&format!("{value:e}"))
+    }
+
+    /// The answer for amounts below 10^9 with at most six decimals, which is nearly all of them, without any text.
+    ///
+    /// Decimal numbers of at most 15 digits map to distinct doubles. So when one of them reads back as `value` it is
+    /// the shortest text of `value`, and here `micros / 10^6` does: both are exact, and their quotient is rounded
+    /// once, as reading the text would.
+    fn from_few_digits(value: f64) -> Option<Micros> {
+        const UNITS_MAX: f64 = 1e9;
+        const MICROS_PER_UNIT: f64 = 1e6;
+        if value.abs() >= UNITS_MAX {
+            return None;
+        }
+        let micros = (value * MICROS_PER_UNIT).round();
+        (micros / MICROS_PER_UNIT == value).then_some(Micros(micros as i64))
     }
 
     /// `None` when it does not fit.
@@ -138,6 +151,19 @@ mod tests {
     #[case(9_007_199_254_740.992, 9_007_199_254_740_992_000)]
     fn double_becomes_micros_through_its_shortest_text(#[case] value: f64, #[case] micros: i64) {
         assert_eq!(Micros::from_f64(value), Some(Micros(micros)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn short_way_gives_what_the_text_gives(digits in -999_999_999_999_999i64..999_999_999_999_999, drop in 0u32..18) {
+            for value in [digits as f64 / 1e6, (digits / 10i64.pow(drop)) as f64 / 1e6, digits as f64 / 1e7, digits as f64] {
+                let text = Micros::parse(&format!("{value:e}"));
+                proptest::prop_assert_eq!(Micros::from_f64(value), text, "{}", value);
+                if let Some(micros) = Micros::from_few_digits(value) {
+                    proptest::prop_assert_eq!(Some(micros), text, "{}", value);
+                }
+            }
+        }
     }
 
     #[rstest]

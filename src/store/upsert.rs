@@ -68,7 +68,7 @@ pub(super) async fn add_reports(session: &mut Session, plan: &Plan, rollup: &Rol
         // One report at a time: the cells of all four at once would cost four times the memory.
         let cells = super::sql_store::on_this_thread(|| rollup.report(report)).map_err(out_of_range)?;
         let insert = report_upsert(session.dialect(), plan, report);
-        insert.run(session, rows_max, cells.rows.into_iter().map(|cell| params(plan, report, cell))).await?;
+        insert.run(session, rows_max, cells.iter().map(|cell| params(plan, report, cell))).await?;
     }
     Ok(())
 }
