@@ -22,7 +22,7 @@ FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /build/target/release/xc2-analyzer /usr/local/bin/xc2-analyzer
 COPY config.toml /etc/xc2/config.toml
 USER nonroot
-# SIGTERM drains within shutdown_grace (25 s): stop with more patience than that, `docker stop -t 30`.
+# SIGTERM drains within shutdown_grace (20 s): stop with more patience than that, `docker stop -t 30`.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/local/bin/xc2-analyzer"]
 CMD ["run", "--config", "/etc/xc2/config.toml"]

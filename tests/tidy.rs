@@ -62,7 +62,8 @@ fn is_test(source: &Source) -> bool {
 }
 
 fn before_its_tests(source: &Source) -> &str {
-    source.code.split("#[cfg(test)]\nmod ").next().unwrap_or("")
+    // `mod tests;` names a file of its own, which is left out; only `mod tests {` ends a file's own code.
+    source.code.split("#[cfg(test)]\nmod tests {").next().unwrap_or("")
 }
 
 #[test]

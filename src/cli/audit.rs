@@ -21,11 +21,20 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
+    in_order(args.from, args.to)?;
     let store = open::store(&config).await?;
     let audit = store.audit(args.from, args.to).await?;
     output::print(&days(&audit, &config.plan).to_text(args.format)?)?;
     eprint!("{}", verdict(&audit));
     if audit.findings.is_empty() { Ok(()) } else { Err(CliError::Said) }
+}
+
+/// A range that ends before it begins holds nothing, which is not what was meant.
+pub fn in_order(from: Option<ReportDate>, to: Option<ReportDate>) -> Result<(), CliError> {
+    match (from, to) {
+        (Some(from), Some(to)) if from > to => Err(CliError::Failed(format!("--from {from} is after --to {to}"))),
+        _ => Ok(()),
+    }
 }
 
 /// Control totals by date.
@@ -52,6 +61,9 @@ pub fn days(audit: &Audit, plan: &Plan) -> Rows {
 
 /// One line when the books balance, else a line for each finding.
 pub fn verdict(audit: &Audit) -> String {
+    if audit.findings.is_empty() && audit.days.is_empty() {
+        return "audit: nothing was counted on these dates\n".to_owned();
+    }
     if audit.findings.is_empty() {
         return format!("audit: the books balance on all {} dates\n", audit.days.len());
     }

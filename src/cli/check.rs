@@ -3,7 +3,7 @@
 use super::output::print;
 use super::{CliError, open};
 use crate::config::Config;
-use crate::source::SourceUrl;
+use crate::source::{self, Objects, Queue, SourceSettings, SourceUrl, SqsQueue};
 use crate::store::HealthLevel;
 
 #[derive(clap::Args)]
@@ -39,34 +39,65 @@ pub async fn run(Args {}: Args, config: Config) -> Result<(), CliError> {
     let mut findings = Findings::default();
     let reports: Vec<&str> = config.plan.reports.iter().map(|report| report.name.as_str()).collect();
     findings.ok("configuration", format!("valid; reports {}", reports.join(", ")));
-    check_source(&config, &mut findings).await;
+    let source = config.source();
+    match &source {
+        Ok(settings) => check_source(settings, &mut findings).await,
+        Err(error) => findings.failure("source", error),
+    }
     check_store(&config, &mut findings).await;
     print(&findings.text)?;
+    source?;
     if findings.failures == 0 { Ok(()) } else { Err(CliError::Said) }
 }
 
-async fn check_source(config: &Config, findings: &mut Findings) {
-    let settings = match config.source() {
-        Ok(settings) => settings,
-        Err(error) => return findings.failure("source", error),
+async fn check_source(settings: &SourceSettings, findings: &mut Findings) {
+    let checked = match &settings.url {
+        SourceUrl::Sqs(_) => check_queue(settings, findings).await,
+        SourceUrl::Bucket { bucket, .. } => check_bucket(settings, bucket, findings).await,
+        SourceUrl::Folder(_) => {
+            let opened = source::open(settings).await;
+            opened.map(|queue| findings.ok("folder", queue.url())).map_err(|error| error.to_string())
+        }
     };
-    let what = match &settings.url {
-        SourceUrl::Sqs(_) => "queue",
-        SourceUrl::Bucket { .. } => "bucket",
-        SourceUrl::Folder(_) => "folder",
-    };
-    match open::source(&settings).await {
-        Ok((queue, _)) => findings.ok(what, queue.url()),
-        Err(error) => findings.failure(what, error),
+    if let Err(problem) = checked {
+        findings.failure("source", problem);
     }
+}
+
+async fn check_bucket(settings: &SourceSettings, bucket: &str, findings: &mut Findings) -> Result<(), String> {
+    let objects = Objects::open(settings).await.map_err(|error| error.to_string())?;
+    objects.probe(bucket).await.map_err(|error| format!("{}: {error}", settings.url))?;
+    findings.ok("bucket", format!("{} answers", settings.url));
+    Ok(())
+}
+
+async fn check_queue(settings: &SourceSettings, findings: &mut Findings) -> Result<(), String> {
+    let queue = SqsQueue::open(settings).await.map_err(|error| error.to_string())?;
+    let Some(attributes) = queue.attributes().await.map_err(|error| error.to_string())? else {
+        findings.warning("queue", format!("{}: its settings can't be read; grant sqs:GetQueueAttributes", queue.url()));
+        return Ok(());
+    };
+    let (waiting, held) = (attributes.backlog, attributes.in_flight);
+    findings.ok("queue", format!("{}: {waiting} messages waiting, {held} held", queue.url()));
+    if attributes.fifo {
+        findings.warning("queue", "it is a FIFO queue, which S3 does not send to: use a standard one");
+    }
+    match attributes.redrive {
+        Some(redrive) => findings.ok(
+            "dead letters",
+            format!("after {} receipts, to {}", redrive.receive_count_max, redrive.dead_letter_arn),
+        ),
+        None => findings.warning("dead letters", "the queue has no dead-letter queue: add a redrive policy"),
+    }
+    Ok(())
 }
 
 async fn check_store(config: &Config, findings: &mut Findings) {
     let store = match open::store(config).await {
         Ok(store) => store,
-        Err(error) => return findings.failure("database", error),
+        Err(error) => return findings.failure("store", error),
     };
-    findings.ok("database", store.label());
+    findings.ok("store", store.label());
     match store.health().await {
         Ok(facts) => {
             for fact in facts {
@@ -77,7 +108,7 @@ async fn check_store(config: &Config, findings: &mut Findings) {
                 }
             }
         }
-        Err(error) => findings.failure("database", error),
+        Err(error) => findings.failure("store", error),
     }
     match store.verify_schema().await {
         Ok(()) => findings.ok("schema", "every table and column is there"),

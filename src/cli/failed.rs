@@ -44,7 +44,11 @@ pub async fn run(Command::List(args): Command, config: Config) -> Result<(), Cli
     if failed.is_empty() {
         eprintln!("{}: no failed objects", store.label());
     }
-    output::print(&rows(&failed).to_text(args.format)?)
+    output::print(&rows(&failed).to_text(args.format)?)?;
+    for kind in FailureKind::ALL.iter().filter(|kind| failed.iter().any(|failed| failed.kind == kind.name())) {
+        eprintln!("{kind}: {}", kind.advice());
+    }
+    Ok(())
 }
 
 pub fn rows(failed: &[FailedRow]) -> Rows {

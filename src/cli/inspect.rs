@@ -169,6 +169,7 @@ impl Inspected {
         let rejects = decoded.rejects.iter().map(|(reason, rejected)| {
             json!({"reason": reason.name(), "rows": rejected.rows, "first_rows": rejected.first_rows})
         });
+        let reports = self.reports.iter().map(|(title, rows)| Ok(json!({ "title": title, "rows": parse(rows)? })));
         Ok(json!({
             "object": self.object.to_string(),
             "bytes": self.bytes,
@@ -181,6 +182,7 @@ impl Inspected {
             "rejected_rows": decoded.rejects.rows(),
             "rejects": rejects.collect::<Vec<_>>(),
             "first_rows": parse(&self.first_rows)?,
+            "reports": reports.collect::<Result<Vec<_>, CliError>>()?,
             "milliseconds": self.seconds * 1000.0,
         }))
     }

@@ -2,6 +2,7 @@
 
 use super::{CliError, open, output};
 use crate::config::Config;
+use crate::store::{Dialect, schema_sql};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -10,11 +11,23 @@ pub struct Args {
     print: bool,
 }
 
+fn statements(statements: &[String]) -> String {
+    statements.iter().map(|statement| format!("{statement};\n")).collect()
+}
+
 pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
-    let store = open::store(&config).await?;
+    let config = if args.print { config } else { config.creating_database() };
+    let store = match open::store(&config).await {
+        Ok(store) => store,
+        // Nothing is there yet, and printing makes nothing.
+        Err(_) if args.print && config.store.is_absent_file() => {
+            return output::print(&statements(&schema_sql(&config.plan, Dialect::Sqlite)));
+        }
+        Err(error) => return Err(error.into()),
+    };
     if args.print {
         let statements = store.migration().await?;
-        return output::print(&statements.iter().map(|statement| format!("{statement};\n")).collect::<String>());
+        return output::print(&self::statements(&statements));
     }
     let statements = store.migrate().await?;
     match statements.len() {

@@ -146,7 +146,9 @@ pub fn main() -> ExitCode {
 
 fn start(cli: Cli) -> Result<(), CliError> {
     let config = match &cli.command {
-        // The demo depends on nothing around it.
+        Command::Demo(_) if cli.config.is_some() => {
+            return Err(CliError::Failed("demo takes no --config: it depends on nothing around it".to_owned()));
+        }
         Command::Demo(_) => config::defaults(),
         _ => config::load(cli.config.as_deref())?,
     };

@@ -7,6 +7,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, pres
 use serde_json::{Map, Value};
 
 use super::{CliError, io_error};
+use crate::model::object::printable;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -60,7 +61,7 @@ impl Rows {
         }
         table.set_header(self.columns.iter().map(|column| &column.name));
         for row in &self.rows {
-            table.add_row(row.iter().map(|value| value.as_deref().unwrap_or("-")));
+            table.add_row(row.iter().map(|value| printable(value.as_deref().unwrap_or("-"))));
         }
         for (at, column) in self.columns.iter().enumerate() {
             if let (true, Some(shown)) = (column.kind != ColumnKind::Text, table.column_mut(at)) {
@@ -153,6 +154,13 @@ mod tests {
         assert_eq!(value[0]["revenue"], "9223372036854.775807");
         assert_eq!(value[0]["clicks"], 12);
         assert_eq!(value[1]["revenue"], Value::Null);
+    }
+
+    #[test]
+    fn table_does_not_let_a_key_write_to_the_terminal() {
+        let columns = vec![Column::new("media_key", ColumnKind::Text)];
+        let table = Rows { columns, rows: vec![vec![Some("\u{1b}[31mred\n".into())]] }.to_table();
+        assert!(table.contains(r"\u{1b}[31mred\n"), "{table}");
     }
 
     #[test]

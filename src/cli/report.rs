@@ -1,7 +1,7 @@
 //! `report`: one report by date range, filters and group-by.
 
 use super::output::{self, Column, ColumnKind, Format, Rows};
-use super::{CliError, open};
+use super::{CliError, audit, open};
 use crate::config::Config;
 use crate::model::micros::decimal_text;
 use crate::model::{Dimension, DimensionKind, MeasureKind, ReportDate};
@@ -27,6 +27,7 @@ pub struct Args {
     /// Only rows of this value, such as media_key=m1023; a dimension given again adds a value
     #[arg(long = "where", value_name = "DIMENSION=VALUE")]
     filters: Vec<String>,
+    /// At most so many rows, the first ones by key
     #[arg(long)]
     limit: Option<u64>,
     #[arg(long, value_enum, default_value = "table")]
@@ -39,6 +40,7 @@ pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
         let known: Vec<&str> = plan.reports.iter().map(|report| report.name.as_str()).collect();
         return Err(CliError::Failed(format!("there is no report {:?}; there are {}", args.name, known.join(", "))));
     };
+    audit::in_order(args.from, args.to)?;
     let query = query(&args, report)?;
     let store = open::store(&config).await?;
     let found = store.report(&query).await?;
@@ -70,6 +72,9 @@ fn query(args: &Args, report: &Report) -> Result<ReportQuery, CliError> {
         }
     }
     let by = args.by.iter().map(|name| dimension(name)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(twice) = by.iter().enumerate().find(|(at, dimension)| by[..*at].contains(dimension)) {
+        return Err(CliError::Failed(format!("--by names {} twice", twice.1.name())));
+    }
     Ok(ReportQuery {
         report: report.name.clone(),
         from: args.date.or(args.from).unwrap_or(ReportDate::FIRST),

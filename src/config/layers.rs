@@ -1,6 +1,7 @@
 //! The layers of configuration: the built-in `config.toml`, then a file, then the environment. The built-in file is
 //! the one declaration of which keys exist, what they default to and what they mean.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -31,8 +32,11 @@ pub fn file(named: Option<&Path>) -> Option<PathBuf> {
 pub fn read(path: &Path) -> Result<Table, ConfigError> {
     let wrong = |problem: String| ConfigError { place: path.display().to_string(), problem };
     let text = std::fs::read_to_string(path).map_err(|error| wrong(format!("can't be read: {error}")))?;
-    // The parser's message shows the line with a mark below it.
-    text.parse().map_err(|error: toml::de::Error| wrong(format!("is not TOML\n{error}")))
+    // Not the line itself, which the parser's own message shows: there may be a password in it.
+    text.parse().map_err(|error: toml::de::Error| {
+        let line = text[..error.span().map_or(0, |span| span.start)].matches('\n').count() + 1;
+        wrong(format!("is not TOML: line {line}: {}", error.message()))
+    })
 }
 
 /// Lays `over` on `base`. Every key of `over` must be known to `base`, the built-in file.
@@ -66,25 +70,37 @@ fn set(section: &mut Table, name: &str, key: &str, value: Value) -> Result<(), S
     Ok(())
 }
 
-/// Replaces the entry of the same name, or adds one.
+/// Lays an entry over the one of the same name, key by key, or adds it.
 fn overlay_list(base: &mut Table, list: &str, over: Value) -> Result<(), String> {
     let Value::Array(over) = over else { return Err(format!("{list} must be a list of tables: [[{list}]]")) };
     let Some(Value::Array(entries)) = base.get_mut(list) else { return Err(format!("unknown list [[{list}]]")) };
+    let mut seen = Vec::new();
     for entry in over {
-        let same = |known: &Value| entry.get("name").is_some() && known.get("name") == entry.get("name");
-        match entries.iter().position(same) {
-            Some(at) => entries[at] = entry,
-            None => entries.push(entry),
+        let Value::Table(entry) = entry else { return Err(format!("{list} must be a list of tables: [[{list}]]")) };
+        let name = entry.get("name").cloned();
+        if name.is_some() && seen.contains(&name) {
+            return Err(format!("two [[{list}]] are named {}", name.unwrap_or_else(|| "".into())));
         }
+        let same = |known: &&mut Value| name.is_some() && known.get("name") == name.as_ref();
+        match entries.iter_mut().find(same) {
+            Some(Value::Table(known)) => known.extend(entry),
+            _ => entries.push(Value::Table(entry)),
+        }
+        seen.push(name);
     }
     Ok(())
 }
 
 /// The environment's keys as a table of the same form as a file. Values take the type of the key's default.
-pub fn environment(base: &Table, variables: impl Iterator<Item = (String, String)>) -> Result<Table, ConfigError> {
+pub fn environment(base: &Table, variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Table, ConfigError> {
     let mut over = Table::new();
     for (variable, text) in variables {
+        // Variables of others may be anything.
+        let Some(variable) = variable.to_str() else { continue };
         let Some(path) = variable.strip_prefix(ENV_PREFIX) else { continue };
+        let not_text =
+            |_| ConfigError { place: format!("environment variable {variable}"), problem: "is not UTF-8".into() };
+        let text = text.into_string().map_err(not_text)?;
         let wrong = |problem| ConfigError { place: format!("environment variable {variable}"), problem };
         let path = path.to_lowercase();
         let Some((section, key)) = path.split_once("__") else {

@@ -5,11 +5,15 @@ mod layers;
 mod raw;
 mod validated;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
 pub use layers::{DEFAULTS, ENV_PREFIX};
 pub use validated::{Config, TelemetrySettings};
+
+/// What these hold is never shown.
+const SECRET_KEYS: [&str; 3] = ["store.url", "store.password", "telemetry.sentry_dsn"];
 
 /// A configuration that can't be used: where it is written and what is wrong. Exit code 78.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +34,7 @@ impl std::error::Error for ConfigError {}
 /// Reads the built-in defaults, the file (`config.toml` of the working directory when none is named) and the
 /// environment, in this order of precedence.
 pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
-    load_from(layers::file(file).as_deref(), std::env::vars())
+    load_from(layers::file(file).as_deref(), std::env::vars_os())
 }
 
 /// The built-in defaults alone.
@@ -41,7 +45,7 @@ pub fn defaults() -> Config {
 /// [`load`] with the environment given.
 pub fn load_from(
     file: Option<&Path>,
-    variables: impl Iterator<Item = (String, String)>,
+    variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Config, ConfigError> {
     let mut table = layers::defaults();
     if let Some(path) = file {
@@ -49,9 +53,14 @@ pub fn load_from(
     }
     let environment = layers::environment(&table, variables)?;
     layers::overlay(&mut table, environment, "environment")?;
-    let raw: raw::Raw = serde_path_to_error::deserialize(table).map_err(|error| ConfigError {
-        place: format!("config key {}", error.path()),
-        problem: error.inner().to_string().trim_end().replace('\n', " "),
+    let raw: raw::Raw = serde_path_to_error::deserialize(table).map_err(|error| {
+        let key = error.path().to_string();
+        // The parser's message repeats the value.
+        let problem = match SECRET_KEYS.contains(&key.as_str()) {
+            true => "must be text in quotes".to_owned(),
+            false => error.inner().to_string().trim_end().replace('\n', " "),
+        };
+        ConfigError { place: format!("config key {key}"), problem }
     })?;
     validated::validate(raw)
 }

@@ -39,6 +39,7 @@ sections! {
         read_timeout: SignedDuration,
         fetch_timeout: SignedDuration,
         fetch_attempts_max: u32,
+        fetch_patience: SignedDuration,
     }
     Store {
         url: String,
@@ -74,6 +75,7 @@ sections! {
         inflated_bytes_max: ByteSize,
         inflate_ratio_max: u64,
         rows_max: u64,
+        cells_max: usize,
         nesting_max: usize,
         text_bytes_max: ByteSize,
         decoder_bytes_max: ByteSize,

@@ -11,7 +11,7 @@ fn load_text(text: &str) -> Result<Config, ConfigError> {
 }
 
 fn load_environment(variable: &str, value: &str) -> Result<Config, ConfigError> {
-    load_from(None, std::iter::once((variable.to_owned(), value.to_owned())))
+    load_from(None, std::iter::once((variable.into(), value.into())))
 }
 
 #[test]
@@ -46,12 +46,26 @@ fn built_in_defaults_are_valid_and_hold_four_reports() {
     "[[report]]\nname = 'x'\ntable = 'media'\ndimensions = ['report_date']\nmeasures = ['clicks']",
     "table \"media\" is one of the fixed tables"
 )]
-#[case("[[measure]]\nname = 'clicks'", "measure \"clicks\": give either `field`, or both")]
-#[case("[store\nurl = 1", "is not TOML")]
+#[case("[[measure]]\nname = 'views'", "measure \"views\": give either `field`, or both")]
+#[case("[store\nurl = 1", "is not TOML: line 1: ")]
+#[case("[store]\n\nurl = 'x'\npassword = geheim", "is not TOML: line 4: ")]
+#[case("[store]\npassword = 4711", "config key store.password: must be text in quotes")]
+#[case("[[report]]\nname = 'ad'\n[[report]]\nname = 'ad'", "two [[report]] are named \"ad\"")]
+#[case("[run]\nshutdown_grace = '5s'", "config key run.shutdown_grace: must be longer than source.long_poll")]
 #[case("store = 1", "store must be a section: [store]")]
 fn mistake_is_named(#[case] text: &str, #[case] message: &str) {
     let error = load_text(text).err().expect("refused").to_string();
     assert!(error.contains(message), "{error}");
+    assert!(!error.contains("geheim") && !error.contains("4711"), "a secret is shown: {error}");
+}
+
+#[test]
+fn variable_that_is_no_text_matters_only_when_it_is_ours() {
+    use std::os::unix::ffi::OsStringExt;
+    let not_text = || OsString::from_vec(vec![0xff]);
+    assert!(load_from(None, std::iter::once(("FOO".into(), not_text()))).is_ok());
+    let error = load_from(None, std::iter::once(("XC2__STORE__URL".into(), not_text()))).err().unwrap().to_string();
+    assert_eq!(error, "environment variable XC2__STORE__URL: is not UTF-8");
 }
 
 #[test]
@@ -67,7 +81,7 @@ fn environment_overrides_a_key_whatever_its_type() {
 #[test]
 fn report_of_the_same_name_is_replaced_and_another_is_added() {
     let config = load_text(
-        "[[report]]\nname = 'demand'\nenabled = false\ntable = 'x'\ndimensions = []\nmeasures = []\n\
+        "[[report]]\nname = 'demand'\nenabled = false\n\
          [[report]]\nname = 'daily'\ntable = 'daily'\ndimensions = ['report_date']\nmeasures = ['clicks']",
     )
     .unwrap();

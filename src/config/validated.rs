@@ -55,10 +55,16 @@ impl Config {
         SourceSettings { url, ..self.source.clone() }
     }
 
+    /// The same, for a command that may create the embedded database's file.
+    pub fn creating_database(mut self) -> Config {
+        self.store.create = true;
+        self
+    }
+
     /// The same, with an embedded database at `path`.
     pub fn with_sqlite(mut self, path: &std::path::Path) -> Config {
         self.store.url = format!("sqlite:{}", path.display());
-        self
+        self.creating_database()
     }
 }
 
@@ -70,13 +76,14 @@ pub(super) fn validate(raw: Raw) -> Result<Config, ConfigError> {
         "" => None,
         url => Some(SourceUrl::parse(url).map_err(|problem| wrong("source.url", problem))?),
     };
+    let (source, shutdown_grace) = (source(&raw.source)?, shutdown_grace(&raw)?);
     Ok(Config {
         pipeline: job(&raw, &plan)?,
         max_reject_ratio: raw.log.max_reject_ratio,
         store: store(&raw)?,
         telemetry: telemetry(raw.telemetry)?,
-        shutdown_grace: duration("run.shutdown_grace", raw.run.shutdown_grace, Duration::from_secs(3600))?,
-        source: source(&raw.source)?,
+        shutdown_grace,
+        source,
         source_url,
         plan,
     })
@@ -122,6 +129,14 @@ fn source(raw: &raw::Source) -> Result<SourceSettings, ConfigError> {
     })
 }
 
+fn shutdown_grace(raw: &Raw) -> Result<Duration, ConfigError> {
+    let grace = duration("run.shutdown_grace", raw.run.shutdown_grace, Duration::from_secs(3600))?;
+    if raw.run.shutdown_grace <= raw.source.long_poll {
+        return Err(wrong("run.shutdown_grace", "must be longer than source.long_poll, which a stop waits for".into()));
+    }
+    Ok(grace)
+}
+
 /// Below some seconds the heartbeat, a third of it, would race with ordinary delays.
 fn visibility(value: SignedDuration) -> Result<Duration, ConfigError> {
     const VISIBILITY_MIN: Duration = Duration::from_secs(3);
@@ -139,7 +154,7 @@ fn store(raw: &Raw) -> Result<StoreSettings, ConfigError> {
         "" => Err(wrong(key, "must not be empty".into())),
         text => Ok(text.to_owned()),
     };
-    Ok(StoreSettings {
+    let settings = StoreSettings {
         url: raw.store.url.clone(),
         password: password.map(Secret::new),
         media_query: query("metadata.media", &raw.metadata.media)?,
@@ -148,8 +163,12 @@ fn store(raw: &Raw) -> Result<StoreSettings, ConfigError> {
         statement_timeout: duration("store.statement_timeout", raw.store.statement_timeout, DAY)?,
         connections_max: at_least_one("store.connections_max", raw.store.connections_max)?,
         upsert_rows: at_most("store.upsert_rows", raw.store.upsert_rows, 2000)?,
+        // A mistyped path must not make a new, empty database.
+        create: false,
         ..StoreSettings::default()
-    })
+    };
+    settings.check_url().map_err(|problem| wrong("store.url", problem))?;
+    Ok(settings)
 }
 
 fn job(raw: &Raw, plan: &Arc<Plan>) -> Result<Job, ConfigError> {
@@ -168,6 +187,7 @@ fn job(raw: &Raw, plan: &Arc<Plan>) -> Result<Job, ConfigError> {
         workers: if raw.run.workers == 0 { cores } else { at_most("run.workers", raw.run.workers, 1024)? },
         deliveries_max: at_most("source.deliveries_max", raw.source.deliveries_max, 100_000)?,
         fetch_attempts_max: at_least_one("source.fetch_attempts_max", raw.source.fetch_attempts_max)?,
+        fetch_patience: duration("source.fetch_patience", raw.source.fetch_patience, DAY)?,
         merge_objects_max: at_most("store.merge_objects_max", raw.store.merge_objects_max, 10_000)?,
         merge_cells_max: at_most("store.merge_cells_max", raw.store.merge_cells_max, 100_000_000)?,
         quarantine_overwritten: on_overwrite == "quarantine",
@@ -238,6 +258,7 @@ fn limits(raw: &raw::Limits) -> Result<Limits, ConfigError> {
         inflated_bytes_max: at_least_one("limits.inflated_bytes_max", raw.inflated_bytes_max.as_u64())?,
         inflate_ratio_max: at_least_one("limits.inflate_ratio_max", raw.inflate_ratio_max)?,
         rows_max: at_least_one("limits.rows_max", raw.rows_max)?,
+        cells_max: at_least_one("limits.cells_max", raw.cells_max)?,
         nesting_max: at_most("limits.nesting_max", raw.nesting_max, 10_000)?,
         text_bytes_max: size("limits.text_bytes_max", raw.text_bytes_max.as_u64())?,
         decoder_bytes_max: size("limits.decoder_bytes_max", raw.decoder_bytes_max.as_u64())?,

@@ -43,7 +43,7 @@ failure_kinds! {
     /// The gzip stream is damaged or ends early.
     Gzip = "gzip", "ask the producer to upload the object again";
     /// The pickle is damaged, ends early, or holds no rows.
-    Pickle = "pickle", "decode the object with `inspect`; ask the producer to write it again";
+    Pickle = "pickle", "ask the producer to write it again; the reason says where it breaks";
     /// The pickle asks for code or for Python objects that no log row needs.
     Forbidden = "forbidden", "do not unpickle this object in Python; find out who wrote it";
     /// More rows were rejected than `max_reject_ratio` allows.

@@ -46,6 +46,8 @@ pub struct Limits {
     /// Inflated bytes per compressed byte, beyond the first MiB of inflated ones.
     pub inflate_ratio_max: u64,
     pub rows_max: u64,
+    /// Groups on the finest grouping of the reports.
+    pub cells_max: usize,
     /// Containers within containers.
     pub nesting_max: usize,
     /// Of one string, bytes or long integer.
@@ -64,6 +66,7 @@ impl Default for Limits {
             inflated_bytes_max: 2048 * MIB,
             inflate_ratio_max: 200,
             rows_max: 20_000_000,
+            cells_max: 2_000_000,
             nesting_max: 64,
             text_bytes_max: MIB as usize,
             decoder_bytes_max: 512 * MIB as usize,

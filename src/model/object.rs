@@ -62,11 +62,22 @@ impl ObjectRef {
 impl fmt::Display for ObjectRef {
     /// `s3://bucket/key`, or the file's path for an object of a local folder.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Who names an object may be anyone: a terminal must not obey the name.
+        let key = printable(&self.key);
         match self.bucket.strip_prefix("file://") {
-            Some(folder) => write!(f, "{folder}/{}", self.key),
-            None => write!(f, "s3://{}/{}", self.bucket, self.key),
+            Some(folder) => write!(f, "{}/{key}", printable(folder)),
+            None => write!(f, "s3://{}/{key}", self.bucket),
         }
     }
+}
+
+/// `text` with its control characters escaped.
+pub fn printable(text: &str) -> std::borrow::Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect::<String>().into()
 }
 
 /// The content that a read really returned, as the store of objects named it.

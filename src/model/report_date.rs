@@ -18,7 +18,7 @@ impl ReportDate {
         Self((date - EPOCH).get_days())
     }
 
-    /// 0001-01-01 and 9999-12-31: the first and the last date that every database holds.
+    /// 0001-01-01 and 9999-12-31: the dates of four-digit years.
     pub const FIRST: ReportDate = ReportDate(-719_162);
     pub const LAST: ReportDate = ReportDate(2_932_896);
 
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn first_and_last_date_are_those_of_databases() {
+    fn first_and_last_date_have_four_digit_years() {
         assert_eq!(ReportDate::FIRST.to_string(), "0001-01-01");
         assert_eq!(ReportDate::LAST.to_string(), "9999-12-31");
         assert_eq!(ReportDate(i32::MAX).to_string(), "9999-12-31");

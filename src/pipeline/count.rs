@@ -39,6 +39,7 @@ pub struct CountedBody {
 #[derive(Debug)]
 pub enum CountError {
     Decode(DecodeError),
+    TooManyCells { limit: usize },
     TooManyRejects { rows: u64, rejects: Rejects },
     Overflow,
 }
@@ -47,6 +48,7 @@ impl CountError {
     pub fn kind(&self) -> FailureKind {
         match self {
             CountError::Decode(error) => error.kind(),
+            CountError::TooManyCells { .. } => FailureKind::TooLarge,
             CountError::TooManyRejects { .. } => FailureKind::Rejects,
             CountError::Overflow => FailureKind::Overflow,
         }
@@ -57,6 +59,9 @@ impl fmt::Display for CountError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CountError::Decode(error) => error.fmt(f),
+            CountError::TooManyCells { limit } => {
+                write!(f, "its rows fall into more than cells_max = {limit} groups")
+            }
             CountError::TooManyRejects { rows, rejects } => {
                 write!(f, "{} of {rows} rows were rejected: {rejects}", rejects.rows())
             }
@@ -86,12 +91,16 @@ pub fn count(
     let mut summed = Ok(());
     let decoded = decode::decode(body, &rules.schema, &rules.limits, &mut |batch| {
         seen(batch);
+        // After the first error the rest is only read, so that a damaged object is called damaged.
         if summed.is_ok() {
-            summed = rollup.add(&enricher.enrich(batch));
+            summed = rollup.add(&enricher.enrich(batch)).map_err(|Overflow| CountError::Overflow);
+        }
+        if summed.is_ok() && rollup.cells() > rules.limits.cells_max {
+            summed = Err(CountError::TooManyCells { limit: rules.limits.cells_max });
         }
     })
     .map_err(CountError::Decode)?;
-    summed.map_err(|Overflow| CountError::Overflow)?;
+    summed?;
     if decoded.rejects.rows() as f64 > rules.max_reject_ratio * decoded.rows as f64 {
         return Err(CountError::TooManyRejects { rows: decoded.rows, rejects: decoded.rejects });
     }

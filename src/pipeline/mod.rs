@@ -43,7 +43,7 @@ use crate::source::{Queue, QueueError};
 use crate::store::{Store, StoreError};
 use deliveries::Deliveries;
 use outage::Outages;
-use shutdown::AbandonOnDrop;
+use shutdown::{AbandonOnDrop, LAST_WORDS};
 use snapshots::Snapshots;
 
 /// What the pipeline does and how much of it at a time.
@@ -57,6 +57,8 @@ pub struct Job {
     pub workers: usize,
     pub deliveries_max: usize,
     pub fetch_attempts_max: u32,
+    /// How long an object that S3 fails to give, while it answers otherwise, is asked for.
+    pub fetch_patience: Duration,
     pub merge_objects_max: usize,
     pub merge_cells_max: usize,
     /// Whether an object that was counted with other content is listed as failed, or ignored.
@@ -157,7 +159,10 @@ pub async fn run(
         let _written = written;
         writer.run(processed_in).await
     });
-    tasks.spawn(async move { snapshots.refresh_every(job.metadata_refresh, &refreshing).await });
+    tasks.spawn(async move {
+        snapshots.refresh_every(job.metadata_refresh, &refreshing).await;
+        Ok(())
+    });
 
     let result = join(tasks, &shutdown).await;
     return_to_queue(queue.as_ref(), deliveries.close()).await;
@@ -178,13 +183,11 @@ async fn join(mut tasks: JoinSet<Result<(), PipelineError>>, shutdown: &Shutdown
 }
 
 async fn return_to_queue(queue: &dyn Queue, unfinished: Vec<deliveries::Finished>) {
-    /// The stop must not hang on a queue that does not answer: its messages come back by themselves.
-    const RETURN_TIMEOUT: Duration = Duration::from_secs(3);
     if unfinished.is_empty() {
         return;
     }
     let receipts: Vec<_> = unfinished.iter().map(|delivery| delivery.receipt.clone()).collect();
-    match tokio::time::timeout(RETURN_TIMEOUT, queue.release(&receipts)).await {
+    match tokio::time::timeout(LAST_WORDS, queue.release(&receipts)).await {
         Ok(Ok(_)) => info!(deliveries = receipts.len(), "unfinished deliveries returned to the queue"),
         _ => warn!(deliveries = receipts.len(), "unfinished deliveries come back after their visibility timeout"),
     }

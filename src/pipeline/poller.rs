@@ -6,14 +6,14 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tracing::{debug, info};
 
 use super::PipelineError;
-use super::deliveries::Deliveries;
+use super::deliveries::{Deliveries, DeliveryNumber};
 use super::outage::{Dependency, Outages};
 use super::retry::Waits;
 use super::shutdown::Shutdown;
 use super::tally::Tally;
 use super::work::{Outcome, Processed, Work};
 use crate::model::delivery::Content;
-use crate::model::{Delivery, Disposition, FailedObject, FailureKind};
+use crate::model::{Delivery, Disposition, FailedObject, FailureKind, ObjectRef};
 use crate::source::{Queue, Received};
 
 pub struct Poller {
@@ -90,62 +90,72 @@ impl Poller {
 
     async fn return_all(&self, received: &[Delivery]) {
         let receipts: Vec<_> = received.iter().map(|delivery| delivery.receipt.clone()).collect();
-        if !receipts.is_empty()
-            && let Err(error) = self.queue.release(&receipts).await
-        {
-            info!(%error, "messages received during the stop come back after their visibility timeout");
+        if receipts.is_empty() {
+            return;
+        }
+        if !matches!(self.shutdown.with_last_words(self.queue.release(&receipts)).await, Some(Ok(_))) {
+            info!("messages received during the stop come back after their visibility timeout");
         }
     }
 
-    /// Sends everything on; waits while the channels are full.
+    /// Opens every delivery, so that all are kept hidden, and then sends everything on, which waits while the channels
+    /// are full.
     async fn hand_on(&self, received: Vec<Delivery>, places: Vec<OwnedSemaphorePermit>) {
         self.tally.deliveries(received.len() as u64);
-        let mut works: Vec<Work> = Vec::new();
+        let (mut works, mut finished): (Vec<Work>, Vec<Processed>) = (Vec::new(), Vec::new());
         for (delivery, place) in received.into_iter().zip(places) {
             debug!(message_id = delivery.message_id, attempt = delivery.attempt, "delivery received");
             match &delivery.content {
                 Content::Objects(objects) if !objects.is_empty() => {
                     let number = self.deliveries.open(&delivery, objects.len(), place);
-                    for object in objects {
-                        // The same object in two messages of one receive is read once and settles both.
-                        match works.iter_mut().find(|work| work.object == *object) {
-                            Some(work) => {
-                                work.deliveries.push(number);
-                                self.tally.duplicates(1);
-                            }
-                            None => works.push(Work {
-                                object: object.clone(),
-                                deliveries: vec![number],
-                                attempt: delivery.attempt,
-                                message_body: delivery.body.clone(),
-                            }),
-                        }
-                    }
+                    objects.iter().for_each(|object| self.add(&mut works, object, &delivery, number));
                 }
-                Content::Objects(_) => self.finish(&delivery, place, Outcome::Nothing).await,
+                // Nothing to fetch: it goes straight to the writer, which acknowledges it.
+                Content::Objects(_) => {
+                    let deliveries = vec![self.deliveries.open(&delivery, 1, place)];
+                    finished.push(Processed { deliveries, outcome: Outcome::Nothing });
+                }
                 Content::Unreadable { reason } => {
-                    let failed = FailedObject {
-                        bucket: String::new(),
-                        key: format!("message:{}", delivery.message_id),
-                        generation: None,
-                        kind: FailureKind::Notification,
-                        reason: reason.clone(),
-                        attempts: delivery.attempt,
-                        message_body: delivery.body.to_string(),
-                    };
-                    self.finish(&delivery, place, Outcome::Failed(Box::new(failed))).await;
+                    let deliveries = vec![self.deliveries.open(&delivery, 1, place)];
+                    let outcome = Outcome::Failed(Box::new(unreadable(&delivery, reason)));
+                    finished.push(Processed { deliveries, outcome });
                 }
             }
         }
+        // A closed channel means that the pipeline is ending; what is open is returned to the queue.
+        for processed in finished {
+            let _ = self.processed.send(processed).await;
+        }
         for work in works {
-            // A closed channel means that the pipeline is ending; the delivery stays open and is returned.
             let _ = self.keys.send(work).await;
         }
     }
 
-    /// A delivery with nothing to fetch goes straight to the writer, which acknowledges it.
-    async fn finish(&self, delivery: &Delivery, place: OwnedSemaphorePermit, outcome: Outcome) {
-        let number = self.deliveries.open(delivery, 1, place);
-        let _ = self.processed.send(Processed { deliveries: vec![number], outcome }).await;
+    /// The same object in two messages of one receive is read once and settles both.
+    fn add(&self, works: &mut Vec<Work>, object: &ObjectRef, delivery: &Delivery, number: DeliveryNumber) {
+        match works.iter_mut().find(|work| work.object == *object) {
+            Some(work) => {
+                work.deliveries.push(number);
+                self.tally.duplicates(1);
+            }
+            None => works.push(Work {
+                object: object.clone(),
+                deliveries: vec![number],
+                attempt: delivery.attempt,
+                message_body: delivery.body.clone(),
+            }),
+        }
+    }
+}
+
+fn unreadable(delivery: &Delivery, reason: &str) -> FailedObject {
+    FailedObject {
+        bucket: String::new(),
+        key: format!("message:{}", delivery.message_id),
+        generation: None,
+        kind: FailureKind::Notification,
+        reason: reason.to_owned(),
+        attempts: delivery.attempt,
+        message_body: delivery.body.to_string(),
     }
 }

@@ -1,6 +1,11 @@
 //! How the pipeline is asked to end: first to stop taking work, then, when its grace is over, to let go of the rest.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
+
+/// How long the end waits for a queue that does not answer: unacknowledged messages come back and count nothing.
+pub const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Two requests, in this order. Cloning gives another handle to the same two.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +32,19 @@ impl Shutdown {
 
     pub async fn stopping(&self) {
         self.stop.cancelled().await;
+    }
+
+    /// Runs `work`, which tells the queue what is done already, a little beyond the moment when the rest is let go of.
+    pub async fn with_last_words<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let too_late = async {
+            self.abandon.cancelled().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = too_late => None,
+        }
     }
 
     /// Runs `work` unless the rest is to be let go of first. Dropping `work` in the middle is always safe: nothing is

@@ -6,13 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::{info, warn};
 
-use super::PipelineError;
 use super::outage::{Dependency, Outages};
 use super::retry::Waits;
 use super::shutdown::Shutdown;
 use crate::enrich::Snapshot;
 use crate::enrich::snapshot::Absent;
-use crate::model::Disposition;
 use crate::store::{Store, StoreError};
 
 pub struct Snapshots {
@@ -47,39 +45,43 @@ impl Snapshots {
     }
 
     /// Reads the metadata again and again until the pipeline stops.
-    pub async fn refresh_every(&self, interval: Duration, shutdown: &Shutdown) -> Result<(), PipelineError> {
+    pub async fn refresh_every(&self, interval: Duration, shutdown: &Shutdown) {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(interval) => {}
-                () = shutdown.stopping() => return Ok(()),
+                () = shutdown.stopping() => return,
             }
-            let _alone = self.refreshing.lock().await;
-            if shutdown.unless_abandoned(self.refresh(&Absent::default())).await.transpose()?.is_none() {
-                return Ok(());
+            let refresh = async {
+                let _alone = self.refreshing.lock().await;
+                self.refresh(&Absent::default()).await;
+            };
+            if shutdown.unless_abandoned(refresh).await.is_none() {
+                return;
             }
         }
     }
 
     /// A snapshot to count an object with, of which `missed` were not in the one at hand. Metadata that was in the
     /// database before `fetched_at` is in the result, unless the keys had been looked up a moment ago.
-    pub async fn after_miss(&self, missed: &Absent, fetched_at: Timestamp) -> Result<Arc<Snapshot>, PipelineError> {
+    pub async fn after_miss(&self, missed: &Absent, fetched_at: Timestamp) -> Arc<Snapshot> {
         let _alone = self.refreshing.lock().await;
         let current = self.current();
         if current.read_at >= fetched_at || self.looked_up(&current, missed) {
-            return Ok(current);
+            return current;
         }
-        self.refresh(missed).await?;
-        Ok(self.current())
+        self.refresh(missed).await;
+        self.current()
     }
 
     /// Whether the keys are known to be unknown.
-    pub fn looked_up(&self, snapshot: &Snapshot, missed: &Absent) -> bool {
+    fn looked_up(&self, snapshot: &Snapshot, missed: &Absent) -> bool {
         let age = Timestamp::now().duration_since(snapshot.read_at);
         snapshot.absent().holds(missed) && age.unsigned_abs() < self.miss_refresh
     }
 
-    /// Reads until it succeeds: an outage of the metadata must never turn into unmapped rows.
-    async fn refresh(&self, missed: &Absent) -> Result<(), PipelineError> {
+    /// Reads until it succeeds, whatever the error: an outage of the metadata must never turn into unmapped rows, and a
+    /// table that is being swapped for another is back in a moment.
+    async fn refresh(&self, missed: &Absent) {
         let mut waits = Waits::new();
         let before = self.current();
         loop {
@@ -90,13 +92,12 @@ impl Snapshots {
                     looked_up.add_all(before.absent());
                     let snapshot = Arc::new(snapshot.with_absent(&looked_up));
                     *self.current.lock().expect("no panic while this lock is held") = snapshot;
-                    return Ok(());
+                    return;
                 }
-                Err(error) if error.disposition() == Disposition::Retry => {
+                Err(error) => {
                     self.outages.is_down(Dependency::Metadata, &error);
                     waits.wait().await;
                 }
-                Err(error) => return Err(PipelineError::Store(error)),
             }
         }
     }

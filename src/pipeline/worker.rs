@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::count::{self, CountError, CountedBody};
@@ -16,7 +17,7 @@ use super::snapshots::Snapshots;
 use super::work::{Aside, Batch, Outcome, Processed, Work};
 use super::{Job, PipelineError};
 use crate::model::{Disposition, FailedObject, FailureKind};
-use crate::source::fetch::{Fetched, Objects};
+use crate::source::{FetchError, Fetched, Objects};
 use crate::store::ObjectRollup;
 
 pub struct Worker {
@@ -63,7 +64,7 @@ impl Worker {
         let mut bodies = std::pin::pin!(bodies.buffered(Self::FETCH_AHEAD));
         while let Some((work, body)) = bodies.next().await {
             let outcome = match body? {
-                Ok((fetched, fetched_at)) => self.count(&work, &batch.id, fetched, fetched_at).await?,
+                Ok((fetched, fetched_at)) => self.count(&work, &batch.id, fetched, fetched_at).await,
                 Err(failed) => Outcome::Failed(failed),
             };
             let processed = Processed { deliveries: work.deliveries, outcome };
@@ -77,7 +78,9 @@ impl Worker {
     /// Asks for the object until it is there, or it is clear that the object itself is at fault.
     async fn fetch(&self, work: &Work) -> Result<Body, PipelineError> {
         let mut waits = Waits::new();
-        let object = &work.object;
+        let (object, begun) = (&work.object, Instant::now());
+        // Attempts in a row that failed although the storage answered for others.
+        let mut alone = 0;
         loop {
             let error = match self.objects.fetch(object, self.job.rules.limits.object_bytes_max).await {
                 Ok(fetched) => {
@@ -86,39 +89,43 @@ impl Worker {
                 }
                 Err(error) => error,
             };
-            let last = waits.attempts() + 1 >= self.job.fetch_attempts_max;
-            let at_fault = match error.disposition() {
-                Disposition::Halt => return Err(PipelineError::Fetch(error)),
-                // One that may still heal is asked for a few times.
-                Disposition::Quarantine => last || !error.is_of_object(),
-                // The storage is down, or it fails with this object alone: then it answers for others.
-                Disposition::Retry => last && self.objects.probe(&object.bucket).await.is_ok(),
-            };
-            if at_fault {
-                return Ok(Err(Box::new(work.failed(error.kind(), error.to_string(), None))));
-            }
             warn!(%object, %error, attempt = waits.attempts() + 1, "object not read yet");
-            if last {
-                self.outages.is_down(Dependency::Objects, &error);
+            let given_up = match error.disposition() {
+                Disposition::Halt => return Err(PipelineError::Fetch(error)),
+                Disposition::Quarantine => {
+                    self.outages.is_up(Dependency::Objects); // a refusal is an answer
+                    // One that may still heal is asked for a few times.
+                    !error.is_of_object() || waits.attempts() + 1 >= self.job.fetch_attempts_max
+                }
+                Disposition::Retry => {
+                    alone = if self.answers_for_others(work, &error).await { alone + 1 } else { 0 };
+                    // Throttling and the end of an outage look like this as well, so it takes time and repetition.
+                    alone >= self.job.fetch_attempts_max && begun.elapsed() >= self.job.fetch_patience
+                }
+            };
+            if given_up {
+                return Ok(Err(Box::new(work.failed(error.kind(), error.to_string(), None))));
             }
             waits.wait().await;
         }
     }
 
-    async fn count(
-        &self,
-        work: &Work,
-        batch_id: &str,
-        fetched: Fetched,
-        fetched_at: Timestamp,
-    ) -> Result<Outcome, PipelineError> {
+    /// Whether the storage is there, so that `error` is this object's own. Otherwise polling stops until it is.
+    async fn answers_for_others(&self, work: &Work, error: &FetchError) -> bool {
+        let answers = self.objects.probe(&work.object.bucket).await.is_ok();
+        match answers {
+            true => self.outages.is_up(Dependency::Objects),
+            false => self.outages.is_down(Dependency::Objects, error),
+        }
+        answers
+    }
+
+    async fn count(&self, work: &Work, batch_id: &str, fetched: Fetched, fetched_at: Timestamp) -> Outcome {
         let Fetched { body, generation } = fetched;
         let body = Arc::new(body);
-        let counted = match self.count_with_metadata(body, fetched_at).await? {
+        let counted = match self.count_with_metadata(body, fetched_at).await {
             Ok(counted) => counted,
-            Err((kind, reason)) => {
-                return Ok(Outcome::Failed(Box::new(work.failed(kind, reason, Some(generation)))));
-            }
+            Err((kind, reason)) => return Outcome::Failed(Box::new(work.failed(kind, reason, Some(generation)))),
         };
         let cells = counted.rollup.cells().min(self.job.merge_cells_max) as u32;
         // The writer gives them back after its commit, so this is where workers wait for a slow database.
@@ -136,7 +143,7 @@ impl Worker {
             warn!(object = %work.object, rejects = %counted.decoded.rejects, "rows rejected");
         }
         let aside = Aside { work: work.clone(), unmapped: counted.unmapped, _cells: cells };
-        Ok(Outcome::RolledUp(Box::new((object, aside))))
+        Outcome::RolledUp(Box::new((object, aside)))
     }
 
     /// Counts with the snapshot at hand, and once more when it lacked keys that a fresh one may have.
@@ -144,19 +151,19 @@ impl Worker {
         &self,
         body: Arc<Vec<u8>>,
         fetched_at: Timestamp,
-    ) -> Result<Result<CountedBody, (FailureKind, String)>, PipelineError> {
+    ) -> Result<CountedBody, (FailureKind, String)> {
         let snapshot = self.snapshots.current();
         let counted = self.count_once(body.clone(), snapshot.clone()).await;
         match counted {
             Ok(counted) if !counted.unmapped.keys.is_empty() => {
                 let missed = &counted.unmapped.keys;
-                let fresh = self.snapshots.after_miss(missed, fetched_at).await?;
+                let fresh = self.snapshots.after_miss(missed, fetched_at).await;
                 if Arc::ptr_eq(&fresh, &snapshot) {
-                    return Ok(Ok(counted));
+                    return Ok(counted);
                 }
-                Ok(self.count_once(body, fresh).await)
+                self.count_once(body, fresh).await
             }
-            counted => Ok(counted),
+            counted => counted,
         }
     }
 

@@ -224,8 +224,10 @@ impl Writer {
         let mut waits = Waits::new();
         while !finished.is_empty() {
             let receipts: Vec<_> = finished.iter().map(|delivery| delivery.receipt.clone()).collect();
-            let problem = match self.queue.acknowledge(&receipts).await {
-                Ok(outcomes) => {
+            let answer = self.shutdown.with_last_words(self.queue.acknowledge(&receipts)).await;
+            let problem = match answer {
+                None => return,
+                Some(Ok(outcomes)) => {
                     let failed = |outcome: &ReceiptOutcome| matches!(outcome, ReceiptOutcome::Failed { .. });
                     let problem = outcomes.iter().find(|outcome| failed(outcome)).map(|outcome| format!("{outcome:?}"));
                     let before = finished.len();
@@ -234,7 +236,7 @@ impl Writer {
                     self.tally.acknowledged((before - finished.len()) as u64);
                     problem
                 }
-                Err(error) => Some(error.to_string()),
+                Some(Err(error)) => Some(error.to_string()),
             };
             let Some(problem) = problem else { return };
             if waits.attempts() + 1 >= Self::ACKNOWLEDGE_ATTEMPTS_MAX {

@@ -279,6 +279,9 @@ fn refused_get(failure: &CallFailure, announced: &Announced) -> FetchError {
     let problem = failure.problem.clone();
     match failure.fault() {
         Fault::Passing => return FetchError::Unavailable { problem },
+        // A request that can't even be made: of all that goes into it only the object's names differ from one to the next,
+        // and whoever sends messages must not stop us with them.
+        Fault::Setup if failure.unmade => return FetchError::Withheld { problem },
         Fault::Setup => return FetchError::Refused { problem },
         Fault::Request => {}
     }

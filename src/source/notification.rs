@@ -24,6 +24,8 @@ mod tests;
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// S3 User Guide, "Naming Amazon S3 objects": a key is at most 1,024 bytes of UTF-8.
+/// Of an ETag, and of a version id ("Version IDs are [...] no more than 1,024 bytes long": S3 User Guide).
+const GENERATION_BYTES_MAX: usize = 1024;
 pub const KEY_BYTES_MAX: usize = 1024;
 
 /// Characters of a reason that may come from the body: a reason is one line, and the body itself is kept beside it.
@@ -247,6 +249,16 @@ fn event_bridge(event: &Value) -> Result<Option<ObjectRef>, String> {
 fn object_ref(bucket: String, key: String, announced: Announced) -> Result<ObjectRef, String> {
     if !is_bucket_name(&bucket) {
         return Err(format!("`{bucket}` is not the name of a bucket"));
+    }
+    // Both go into the header or the address of a request.
+    for (name, text) in [("ETag", &announced.etag), ("version id", &announced.version_id)] {
+        let plain =
+            |text: &String| text.len() <= GENERATION_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if text.as_ref().is_some_and(|text| !plain(text)) {
+            return Err(format!(
+                "its {name} is none: it must be at most {GENERATION_BYTES_MAX} visible ASCII characters"
+            ));
+        }
     }
     match key.len() {
         0 => Err("the key is empty".into()),

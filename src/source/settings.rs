@@ -28,7 +28,7 @@ impl SourceSettings {
         Self {
             url,
             filter: Filter::default(),
-            long_poll: Duration::from_secs(20),
+            long_poll: Duration::from_secs(10),
             visibility: Duration::from_secs(120),
             connect_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(20),

@@ -35,7 +35,7 @@ pub struct AuditDay {
 pub struct Finding {
     /// None when it is about an object, not about a day.
     pub date: Option<ReportDate>,
-    /// Which sentence of [`INVARIANTS`] is broken.
+    /// The sentence that is broken.
     pub invariant: &'static str,
     pub detail: String,
 }
@@ -45,9 +45,6 @@ const DAYS_AGREE: &str = "report_day equals the control totals";
 const ROWS_AGREE: &str = "rows read = rows counted + rows rejected, for each object";
 const DISJOINT: &str = "an object is counted or listed as failed, not both";
 const NO_ORPHANS: &str = "control totals belong to objects of the ledger";
-
-/// What `audit` checks.
-pub const INVARIANTS: [&str; 5] = [REPORTS_AGREE, DAYS_AGREE, ROWS_AGREE, DISJOINT, NO_ORPHANS];
 
 /// Objects named for one invariant: the first few tell the story.
 const OBJECTS_NAMED_MAX: usize = 20;

@@ -1,4 +1,4 @@
-//! Reading the list of failed objects, and the totals of the ledger.
+//! Reading the list of failed objects.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -66,30 +66,11 @@ pub struct FailedRow {
     pub resolved_at: Option<Timestamp>,
 }
 
-/// Totals of the books.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// In the ledger.
-    pub objects: u64,
-    pub bytes: u64,
-    /// Rows read from them, rejected ones included.
-    pub rows: u64,
-    pub rejected_rows: u64,
-    pub failed_open: u64,
-}
-
 impl SqlStore {
     /// Failed objects, the newest failure first.
     pub async fn failed(&self, filter: &FailedFilter) -> Result<Vec<FailedRow>, StoreError> {
         let mut session = self.begin(Begin::Snapshot).await?;
         let outcome = read(&mut session, filter).await;
-        self.finish(session, outcome).await
-    }
-
-    /// What the ledger and the list of failures hold, in one view.
-    pub async fn summary(&self) -> Result<Summary, StoreError> {
-        let mut session = self.begin(Begin::Snapshot).await?;
-        let outcome = summarize(&mut session).await;
         self.finish(session, outcome).await
     }
 }
@@ -150,22 +131,4 @@ fn timestamp(text: &str) -> SqlResult<Timestamp> {
     let wrong = |_| SqlError::new(Class::Schema, format!("{text:?} is not a point in time"));
     let civil: DateTime = text.parse().map_err(wrong)?;
     Ok(civil.to_zoned(TimeZone::UTC).map_err(wrong)?.timestamp())
-}
-
-const SUMMARY: &str = "-- summary
-SELECT COUNT(*), SUM(bytes), SUM(`rows`), SUM(rejected_rows),
-       (SELECT COUNT(*) FROM failed_object WHERE state = 'open')
-FROM processed_object";
-
-async fn summarize(session: &mut Session) -> SqlResult<Summary> {
-    let rows = session.query(SUMMARY, Vec::new()).await?;
-    let row = rows.first().ok_or_else(|| SqlError::new(Class::Schema, "a count without a row"))?;
-    let number = |at| row.wide(at, 0).map(|sum| u64::try_from(sum).unwrap_or(u64::MAX));
-    Ok(Summary {
-        objects: number(0)?,
-        bytes: number(1)?,
-        rows: number(2)?,
-        rejected_rows: number(3)?,
-        failed_open: number(4)?,
-    })
 }

@@ -32,9 +32,9 @@ use async_trait::async_trait;
 use crate::aggregate::Rollup;
 use crate::model::{Disposition, FailedObject, Generation, Metadata, ObjectId};
 
-pub use audit::{Audit, AuditDay, Finding, INVARIANTS};
+pub use audit::{Audit, AuditDay, Finding};
 pub use dialect::Dialect;
-pub use failed::{FailedFilter, FailedRow, FailedState, Summary};
+pub use failed::{FailedFilter, FailedRow, FailedState};
 pub use health::{HealthFact, HealthLevel};
 pub use read::{ReportQuery, ReportRow, ratio};
 pub use schema::{SCHEMA_VERSION, schema_sql};
@@ -128,8 +128,8 @@ pub trait Store: Send + Sync {
     /// kind nothing is decided: the caller asks again with the same objects, and the ledger tells what was done.
     async fn commit(&self, objects: &[ObjectRollup]) -> Result<Vec<Counted>, StoreError>;
 
-    /// Lists objects as failed, in one transaction, unless the ledger holds them. Listing one again adds to its
-    /// attempts. One outcome an object, in order.
+    /// Lists objects as failed, in one transaction, unless the ledger holds them. Listing one again
+    /// keeps its first time and the highest number of attempts. One outcome an object, in order.
     async fn quarantine(&self, failed: &[FailedObject]) -> Result<Vec<Quarantined>, StoreError>;
 
     /// Reads all metadata, in one consistent view.

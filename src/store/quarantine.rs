@@ -8,7 +8,7 @@ use super::session::{Session, SqlResult, Value};
 use super::upsert::Insert;
 use crate::model::{FailedObject, FailureKind, Generation, ObjectId};
 
-/// Of `failed_object.message_body`: SQS messages have at most 256 KiB, and what names the object stands early.
+/// Of `failed_object.message_body`: SQS messages may be larger, and what names the object stands early.
 const MESSAGE_BODY_BYTES_MAX: usize = 64 * 1024;
 const CUT_MARK: &str = " ...(cut)";
 
@@ -40,17 +40,16 @@ pub(super) async fn list(session: &mut Session, failed: &[FailedObject], now: &s
     Ok(failed.iter().zip(&ids).map(outcome).collect())
 }
 
-/// Whether what failed is what was counted: the same generation, or an attempt that read nothing at all, whose
-/// object is in the reports already.
+/// Whether what failed is what was counted: the same generation, or nothing that could be told from it. An announced
+/// content that another one replaced before it was read is gone: what replaced it is in the reports.
 fn is_counted(failed: &FailedObject, counted: &CountedGeneration) -> bool {
     let Some(generation) = &failed.generation else { return true };
     match failed.kind {
-        FailureKind::Notification
-        | FailureKind::Missing
+        FailureKind::Notification | FailureKind::Replaced => true,
+        FailureKind::Missing
         | FailureKind::Denied
         | FailureKind::Unreachable
-        | FailureKind::Replaced => true,
-        FailureKind::Overwritten
+        | FailureKind::Overwritten
         | FailureKind::TooLarge
         | FailureKind::Gzip
         | FailureKind::Pickle
@@ -67,7 +66,7 @@ fn generation_key(generation: Option<&Generation>) -> String {
     text.map_or_else(String::new, |text| text.chars().take(GENERATION_CHARS_MAX).collect())
 }
 
-/// Listing again keeps `first_seen`, adds the attempts, and takes kind, reason and message from the newest failure.
+/// Listing again keeps `first_seen` and the most deliveries of one message (`attempts`), and takes kind, reason and message from the newest failure.
 ///
 /// An operator's `discarded` is kept: that content was judged, and its redelivery tells nothing new. Any other state
 /// becomes `open` again: `resolved` said that the object is counted, and it is not (see [`list`]).
@@ -91,7 +90,7 @@ fn upsert(session: &Session) -> Insert {
     let merged = [
         ("kind", Merge::Replace),
         ("reason", Merge::Replace),
-        ("attempts", Merge::Add),
+        ("attempts", Merge::Greatest),
         ("last_seen", Merge::Greatest),
         ("message_body", Merge::Replace),
     ];

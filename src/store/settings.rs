@@ -31,6 +31,8 @@ pub struct StoreSettings {
     pub connections_max: usize,
     /// Report rows of one upsert statement. From 100 to 1,000 is best; the shapes of statements are derived from it.
     pub upsert_rows: usize,
+    /// Whether a SQLite file that is not there is made.
+    pub create: bool,
     /// What the server's process list calls us (MySQL connection attribute `program_name`).
     pub application: String,
 }
@@ -46,6 +48,7 @@ impl Default for StoreSettings {
             statement_timeout: Duration::from_secs(60),
             connections_max: 4,
             upsert_rows: 512,
+            create: true,
             application: "xc2-analyzer".into(),
         }
     }
@@ -64,12 +67,26 @@ impl fmt::Debug for StoreSettings {
             .field("statement_timeout", &self.statement_timeout)
             .field("connections_max", &self.connections_max)
             .field("upsert_rows", &self.upsert_rows)
+            .field("create", &self.create)
             .field("application", &self.application)
             .finish()
     }
 }
 
 impl StoreSettings {
+    /// Whether the URL can be used at all; nothing is opened. The error is a sentence about it, without its password.
+    pub fn check_url(&self) -> Result<(), String> {
+        match Address::parse(self) {
+            Err(StoreError::BadUrl { problem, .. }) => Err(problem),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it is a SQLite file that does not exist.
+    pub fn is_absent_file(&self) -> bool {
+        matches!(Address::parse(self), Ok(Address::Sqlite { path }) if !path.exists())
+    }
+
     /// Whether the metadata comes from the default tables, so that they are ours to create.
     pub(super) fn default_metadata(&self) -> bool {
         self.media_query.trim() == DEFAULT_MEDIA_QUERY && self.inventory_query.trim() == DEFAULT_INVENTORY_QUERY

@@ -39,6 +39,11 @@ impl SqlitePool {
             let problem = format!("there is no folder {}: create it, or correct [store] url", folder.display());
             return Err(SqlError::new(Class::Refused, problem));
         }
+        if !settings.create && !path.exists() {
+            let problem =
+                format!("there is no file {}: correct [store] url, or run `xc2-analyzer migrate`", path.display());
+            return Err(SqlError::new(Class::Refused, problem));
+        }
         let (path, busy) = (path.to_owned(), settings.statement_timeout.min(BUSY_TIMEOUT_MAX));
         let opened = tokio::task::spawn_blocking(move || -> rusqlite::Result<Connection> {
             let connection = Connection::open(path)?;

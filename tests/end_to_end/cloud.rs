@@ -50,6 +50,10 @@ impl Cloud {
         self.s3.put_object().bucket(&self.bucket).key(key).body(body).send().await.unwrap();
     }
 
+    pub async fn delete(&self, key: &str) {
+        self.s3.delete_object().bucket(&self.bucket).key(key).send().await.unwrap();
+    }
+
     /// Puts a message on the queue by hand.
     pub async fn send(&self, body: &str) {
         self.sqs.send_message().queue_url(&self.queue_url).message_body(body).send().await.unwrap();

@@ -98,7 +98,7 @@ fn demo_shows_the_whole_product() {
         "ads-broken.pkl.gz",
         "the books balance on all 3 dates",
         "counted: 6 objects, 3,000 rows",
-        "delivered again and not counted again: 2 objects; failed: 1",
+        "delivered again, and neither counted nor listed again: 2 objects; failed: 1",
         "xc2.db",
     ] {
         assert!(text.contains(words), "{words:?} is not in\n{text}");

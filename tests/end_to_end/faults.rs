@@ -65,15 +65,11 @@ async fn database_that_goes_away_stops_the_polling_and_loses_nothing() {
     let mut daemon = world.daemon();
     world.until(&mut daemon, "some objects", async || world.terminal().await >= 3).await;
     server.kill();
-    world.until(&mut daemon, "the outage", async || daemon_says(&world, "polling stops")).await;
+    world.until(&mut daemon, "the outage", async || world.log_says("polling stops")).await;
     server.restart();
     world.until_queue_is_empty(&mut daemon).await;
     assert_eq!(daemon.stop().await.code(), Some(0));
     world.database.assert_equals(&corpus).await;
     assert_eq!(world.database.number("SELECT COUNT(*) FROM failed_object").await, 0, "an outage is not poison");
     world.must(&["audit"]);
-}
-
-fn daemon_says(world: &World, words: &str) -> bool {
-    std::fs::read_to_string(world.dir.path().join("daemon.log")).unwrap().contains(words)
 }

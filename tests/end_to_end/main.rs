@@ -8,6 +8,8 @@ mod corpus;
 mod daemon;
 mod database;
 mod faults;
+mod outages;
+mod proxy;
 mod sums;
 mod world;
 

@@ -83,6 +83,10 @@ impl World {
         }
     }
 
+    pub fn log_says(&self, words: &str) -> bool {
+        std::fs::read_to_string(self.dir.path().join("daemon.log")).unwrap().contains(words)
+    }
+
     /// Objects that are in the ledger or listed as failed.
     pub async fn terminal(&self) -> u64 {
         let counted = self.database.number("SELECT COUNT(*) FROM processed_object").await;

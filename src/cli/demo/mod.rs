@@ -98,8 +98,9 @@ fn write_logs(logs: &Path, args: &Args) -> Result<(), CliError> {
 fn listed(logs: &Path) -> Result<Vec<ObjectRef>, CliError> {
     let reading = || format!("read {}", logs.display());
     let entries = std::fs::read_dir(logs).map_err(io_error(reading()))?;
-    let paths: Vec<PathBuf> =
+    let mut paths: Vec<PathBuf> =
         entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(io_error(reading()))?;
+    paths.sort_unstable();
     paths.iter().map(|path| open::file(path).map_err(io_error(reading()))).collect()
 }
 
@@ -156,7 +157,7 @@ fn summary(done: &Tallied, elapsed: Duration, database: &Path, logs: &Path) -> S
     let per_second = (done.rows as f64 / elapsed.as_secs_f64()) as u64;
     format!(
         "counted: {} objects, {} rows in {:.2} s ({} rows/s, from reading the files to the last commit)\n\
-         delivered again and not counted again: {} objects; failed: {}; rows of unknown media: {}\n\
+         delivered again, and neither counted nor listed again: {} objects; failed: {}; rows of unknown media: {}\n\
          logs:     {}\n\
          database: {}\n\
          look further: XC2__STORE__URL=sqlite:{} xc2-analyzer report media --by report_date\n",

@@ -27,6 +27,8 @@ pub(super) struct Walk {
 enum Entry {
     Directory(PathBuf),
     File(PathBuf),
+    /// A directory that may not be read.
+    Closed(PathBuf),
 }
 
 /// Files of one page: enough to keep the workers busy, few enough to come at once.
@@ -50,30 +52,42 @@ impl Walk {
             return Ok(None);
         }
         let unavailable = |problem| QueueError::Unavailable { url: url.to_owned(), problem };
-        let (root, stack) = (self.root.clone(), self.stack.clone());
-        let walked = tokio::task::spawn_blocking(move || walk(&root, stack));
-        let (stack, found) = walked.await.map_err(|error| unavailable(error.to_string()))?.map_err(unavailable)?;
+        let (root, mut stack) = (self.root.clone(), std::mem::take(&mut self.stack));
+        let walked = tokio::task::spawn_blocking(move || {
+            let found = walk(&root, &mut stack);
+            (stack, found)
+        });
+        let (stack, found) = walked.await.map_err(|error| unavailable(error.to_string()))?;
         self.stack = stack;
-        Ok(Some(found))
+        found.map(Some).map_err(unavailable)
     }
 }
 
-/// Goes on until a page is full or nothing is left. On an error nothing is taken from the stack: the caller has it.
-fn walk(root: &str, mut stack: Vec<Entry>) -> Result<(Vec<Entry>, Vec<Found>), String> {
+/// Goes on until a page is full or nothing is left. What fails stays on the stack, to be tried with the next page.
+fn walk(root: &str, stack: &mut Vec<Entry>) -> Result<Vec<Found>, String> {
     let mut files = Vec::new();
     while files.len() < PAGE_FILES_MAX {
-        match stack.pop() {
-            None => break,
-            Some(Entry::Directory(path)) => {
-                let directory = Path::new(root).join(&path);
-                let entries =
-                    entries(&directory, &path).map_err(|error| format!("{}: {error}", directory.display()))?;
-                stack.extend(entries.into_iter().rev());
+        let Some(entry) = stack.pop() else { break };
+        let visited = match &entry {
+            Entry::Directory(path) => directory(root, path).map(|entries| stack.extend(entries.into_iter().rev())),
+            Entry::Closed(path) => {
+                files.push(closed(root, path));
+                Ok(())
             }
-            Some(Entry::File(path)) => files.extend(found(root, &path)?),
+            Entry::File(path) => found(root, path).map(|file| files.extend(file)),
+        };
+        if let Err(problem) = visited {
+            stack.push(entry);
+            // The files before it come first, and the problem with the next page.
+            return if files.is_empty() { Err(problem) } else { Ok(files) };
         }
     }
-    Ok((stack, files))
+    Ok(files)
+}
+
+fn directory(root: &str, path: &Path) -> Result<Vec<Entry>, String> {
+    let directory = Path::new(root).join(path);
+    entries(&directory, path).map_err(|error| format!("{}: {error}", directory.display()))
 }
 
 /// The entries of one directory, in the order of the keys that they lead to: a directory sorts as its name with a `/`.
@@ -81,6 +95,10 @@ fn entries(directory: &Path, path: &Path) -> io::Result<Vec<Entry>> {
     let mut named: Vec<(OsString, Entry)> = Vec::new();
     let listed = match fs::read_dir(directory) {
         Ok(listed) => listed,
+        // One folder that may not be read must not keep the others from being counted.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && path != Path::new("") => {
+            return Ok(vec![Entry::Closed(path.to_owned())]);
+        }
         // Removed since its parent was listed: there is nothing in it.
         Err(error) if error.kind() == io::ErrorKind::NotFound && path != Path::new("") => return Ok(Vec::new()),
         Err(error) => return Err(error),
@@ -104,6 +122,13 @@ fn entries(directory: &Path, path: &Path) -> io::Result<Vec<Entry>> {
     }
     named.sort_by(|(one, _), (other, _)| one.as_encoded_bytes().cmp(other.as_encoded_bytes()));
     Ok(named.into_iter().map(|(_, entry)| entry).collect())
+}
+
+fn closed(root: &str, path: &Path) -> Found {
+    let name = format!("{root}/{}", path.display());
+    let reason = format!("the folder {name} may not be read: grant it, then run this again");
+    tracing::warn!(folder = name, "{reason}");
+    Found { name, content: Content::Unreadable { reason } }
 }
 
 fn found(root: &str, path: &Path) -> Result<Option<Found>, String> {

@@ -2,7 +2,7 @@ use rstest::rstest;
 
 use super::fixture::{Backend, Fixture, failure};
 use crate::model::{Dimension, FailedObject, FailureKind};
-use crate::store::{FailedFilter, FailedState, ReportQuery, ReportRow, Store, StoreError, Summary, ratio};
+use crate::store::{FailedFilter, FailedState, ReportQuery, ReportRow, Store, StoreError, ratio};
 
 pub fn query(report: &str, dimensions: &[Dimension]) -> ReportQuery {
     ReportQuery {
@@ -111,16 +111,4 @@ async fn failed_objects_are_read_by_state_kind_and_prefix(
     assert!(row.first_seen <= row.last_seen && row.resolved_at.unwrap() >= row.last_seen);
     let age = jiff::Timestamp::now().duration_since(row.last_seen);
     assert!(age.as_secs().abs() < 60, "{age:?}");
-}
-
-#[rstest]
-#[tokio::test]
-async fn summary_counts_the_ledger_and_the_open_listings(
-    #[values(Backend::Sqlite, Backend::MariaDb)] backend: Backend,
-) {
-    assert_eq!(Fixture::new(backend).await.store.summary().await.unwrap(), Summary::default());
-    let fixture = filled(backend).await;
-    fixture.store.quarantine(&[failure("b", 1)]).await.unwrap();
-    let expected = Summary { objects: 1, bytes: 100, rows: 4, rejected_rows: 0, failed_open: 1 };
-    assert_eq!(fixture.store.summary().await.unwrap(), expected);
 }
