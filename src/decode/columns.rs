@@ -11,6 +11,7 @@ use arrow::error::ArrowError;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::ads_json::Ids;
+use super::pickle::TextName;
 use crate::model::LogSchema;
 
 /// Columns of every batch, none nullable: `timestamp` Int64 (Unix seconds), `media_key` Dictionary(UInt32, Utf8),
@@ -29,53 +30,69 @@ pub fn batch_schema(schema: &LogSchema) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// The batch that is being filled.
+/// The batch that is being filled. Its buffers come back once the sink has seen them.
 pub(crate) struct Columns {
     schema: SchemaRef,
-    timestamps: Vec<i64>,
+    /// Timestamps, the three ids, the measures.
+    integers: Vec<Vec<i64>>,
     media_keys: Texts,
-    ids: [Vec<i64>; 3],
-    measures: Vec<Vec<i64>>,
+}
+
+/// A second hold on the buffers of a batch that is out.
+pub(crate) struct Lent {
+    integers: Vec<ScalarBuffer<i64>>,
+    codes: ScalarBuffer<u32>,
 }
 
 impl Columns {
     pub fn new(schema: &LogSchema) -> Self {
         Self {
             schema: batch_schema(schema),
-            timestamps: Vec::new(),
+            integers: vec![Vec::new(); 1 + 3 + schema.measures.len()],
             media_keys: Texts::default(),
-            ids: Default::default(),
-            measures: vec![Vec::new(); schema.measures.len()],
         }
     }
 
     pub fn rows(&self) -> usize {
-        self.timestamps.len()
+        self.media_keys.codes.len()
     }
 
-    /// `measures` are in the schema's order.
-    pub fn push(&mut self, timestamp: i64, media_key: &str, ids: Ids, measures: &[i64]) {
-        self.timestamps.push(timestamp);
-        self.media_keys.push(media_key);
-        for (column, id) in self.ids.iter_mut().zip(ids) {
-            column.push(id);
-        }
-        for (column, measure) in self.measures.iter_mut().zip(measures) {
-            column.push(*measure);
+    /// `measures` are in the schema's order. `name` is that of the media key's text, where it has one.
+    pub fn push(&mut self, timestamp: i64, media_key: &str, name: Option<TextName>, ids: Ids, measures: &[i64]) {
+        self.media_keys.push(media_key, name);
+        let row = std::iter::once(timestamp).chain(ids).chain(measures.iter().copied());
+        for (column, value) in self.integers.iter_mut().zip(row) {
+            column.push(value);
         }
     }
 
-    /// The rows so far as a batch; the next one begins empty.
-    pub fn take(&mut self) -> Result<RecordBatch, ArrowError> {
-        let integers = |column: &mut Vec<i64>| Arc::new(Int64Array::from(mem::take(column))) as ArrayRef;
-        let mut columns = vec![integers(&mut self.timestamps), self.media_keys.take()?];
-        columns.extend(self.ids.iter_mut().chain(&mut self.measures).map(integers));
-        RecordBatch::try_new(self.schema.clone(), columns)
+    /// The rows so far as a batch; the next one begins empty, with fresh buffers unless the old ones are recycled.
+    pub fn take(&mut self) -> Result<(RecordBatch, Lent), ArrowError> {
+        let integers: Vec<_> = self.integers.iter_mut().map(|column| ScalarBuffer::from(mem::take(column))).collect();
+        let (media_keys, codes) = self.media_keys.take()?;
+        let arrays = integers.iter().map(|column| Arc::new(Int64Array::new(column.clone(), None)) as ArrayRef);
+        let mut columns: Vec<ArrayRef> = arrays.collect();
+        columns.insert(1, media_keys);
+        let batch = RecordBatch::try_new(self.schema.clone(), columns)?;
+        Ok((batch, Lent { integers, codes }))
+    }
+
+    /// Takes the buffers of a batch back, as far as nobody else holds them: fresh ones cost as much as filling them.
+    pub fn recycle(&mut self, lent: Lent) {
+        for (column, buffer) in self.integers.iter_mut().zip(lent.integers) {
+            if let Ok(emptied) = buffer.into_inner().into_vec::<i64>() {
+                *column = emptied;
+                column.clear();
+            }
+        }
+        if let Ok(emptied) = lent.codes.into_inner().into_vec::<u32>() {
+            self.media_keys.codes = emptied;
+            self.media_keys.codes.clear();
+        }
     }
 }
 
 /// A column of texts, each distinct one kept once.
-#[derive(Default)]
 struct Texts {
     codes: Vec<u32>,
     /// The distinct texts, one after the other, and where each ends.
@@ -83,25 +100,61 @@ struct Texts {
     ends: Vec<usize>,
     code_of: HashTable<u32>,
     hasher: DefaultHashBuilder,
+    /// Codes of texts that have a name, each in the one place where it may be.
+    named: Box<[(u64, u32)]>,
+}
+
+const NAMED_SLOTS: usize = 4096;
+const NO_NAME: u64 = u64::MAX;
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self {
+            codes: Vec::new(),
+            distinct: String::new(),
+            ends: Vec::new(),
+            code_of: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            named: vec![(NO_NAME, 0); NAMED_SLOTS].into_boxed_slice(),
+        }
+    }
 }
 
 impl Texts {
-    fn push(&mut self, text: &str) {
-        let Self { codes, distinct, ends, code_of, hasher } = self;
+    fn push(&mut self, text: &str, name: Option<TextName>) {
+        let Some(TextName(name)) = name else {
+            let code = self.code(text);
+            self.codes.push(code);
+            return;
+        };
+        // The multiplier spreads places that are close to each other (Fibonacci hashing).
+        let slot = (name.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize % NAMED_SLOTS;
+        let (known, code) = self.named[slot];
+        if known == name {
+            self.codes.push(code);
+            return;
+        }
+        let code = self.code(text);
+        self.named[slot] = (name, code);
+        self.codes.push(code);
+    }
+
+    fn code(&mut self, text: &str) -> u32 {
+        let Self { distinct, ends, code_of, hasher, .. } = self;
         let hash = hasher.hash_one(text);
         if let Some(&code) = code_of.find(hash, |&code| text_of(distinct, ends, code) == text) {
-            codes.push(code);
-            return;
+            return code;
         }
         let code = ends.len() as u32;
         distinct.push_str(text);
         ends.push(distinct.len());
         code_of.insert_unique(hash, code, |&code| hasher.hash_one(text_of(distinct, ends, code)));
-        codes.push(code);
+        code
     }
 
-    fn take(&mut self) -> Result<ArrayRef, ArrowError> {
+    fn take(&mut self) -> Result<(ArrayRef, ScalarBuffer<u32>), ArrowError> {
         self.code_of.clear();
+        self.named.fill((NO_NAME, 0));
         let offset = |end: usize| {
             i32::try_from(end).map_err(|_| ArrowError::ComputeError("a batch's texts exceed 2 GiB".into()))
         };
@@ -109,8 +162,9 @@ impl Texts {
         let offsets = std::iter::once(Ok(0)).chain(ends.into_iter().map(offset)).collect::<Result<Vec<i32>, _>>()?;
         let bytes = Buffer::from_vec(mem::take(&mut self.distinct).into_bytes());
         let values = StringArray::try_new(OffsetBuffer::new(ScalarBuffer::from(offsets)), bytes, None)?;
-        let codes = UInt32Array::from(mem::take(&mut self.codes));
-        Ok(Arc::new(DictionaryArray::<UInt32Type>::try_new(codes, Arc::new(values))?))
+        let codes = ScalarBuffer::from(mem::take(&mut self.codes));
+        let keys = UInt32Array::new(codes.clone(), None);
+        Ok((Arc::new(DictionaryArray::<UInt32Type>::try_new(keys, Arc::new(values))?), codes))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::pickle::Keep;
 use crate::model::{Disposition, FailureKind};
 
 /// Why an object could not be turned into rows. Nothing the sink saw before it may be counted.
@@ -162,6 +163,8 @@ pub(crate) enum Fault {
     Opcode,
     /// The object must be read again, with its rows held back until the end.
     RowsChanged,
+    /// The object must be read again, and this much kept of its rows.
+    Forgotten(Keep),
     /// Complete as it is.
     Placed(DecodeError),
 }

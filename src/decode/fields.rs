@@ -12,7 +12,8 @@ pub(crate) struct FieldId(pub u32);
 pub(crate) struct Fields {
     names: Vec<Box<str>>,
     by_name: HashMap<Box<[u8]>, FieldId>,
-    name_bytes_max: usize,
+    /// Bit n is set when a name has n bytes: most texts are told from all names by that. Bit 63 is for longer ones.
+    lengths: u64,
     pub timestamp: FieldId,
     pub media_key: FieldId,
     pub ads: FieldId,
@@ -26,7 +27,7 @@ impl Fields {
         let mut fields = Self {
             names: Vec::new(),
             by_name: HashMap::new(),
-            name_bytes_max: 0,
+            lengths: 0,
             timestamp: FieldId(0),
             media_key: FieldId(0),
             ads: FieldId(0),
@@ -48,12 +49,12 @@ impl Fields {
         let id = FieldId(self.names.len() as u32);
         self.names.push(name.into());
         self.by_name.insert(name.as_bytes().into(), id);
-        self.name_bytes_max = self.name_bytes_max.max(name.len());
+        self.lengths |= 1 << name.len().min(63);
         id
     }
 
     pub fn find(&self, name: &[u8]) -> Option<FieldId> {
-        if name.len() > self.name_bytes_max {
+        if self.lengths >> name.len().min(63) & 1 == 0 {
             return None;
         }
         self.by_name.get(name).copied()

@@ -10,9 +10,10 @@
 //! `text_bytes_max` and a fixed window for reading, and one batch.
 //!
 //! **Shared and cyclic objects** mean what CPython means by them: a dict listed twice is two rows, a list that many rows
-//! name is each one's `ads`, and a row is what it is when it is complete. Rows leave while their list is still being read;
-//! where a pickle changes a row after that (no pickler does), the dump is read again with its rows held back, and when
-//! some have left already, that is an error.
+//! name is each one's `ads`, and a row is what it is when it is complete. Rows leave while their list is still being read
+//! and are forgotten; where something refers to one of them or its parts after that, the object is read again and more is
+//! kept. Where a pickle changes a row that was listed (no pickler does), the dump is read again with its rows held back,
+//! and when some have left already, that is an error.
 
 mod ads_json;
 mod columns;
@@ -34,7 +35,7 @@ use crate::model::{Limits, LogSchema, Rejects};
 use error::Fault;
 use fields::Fields;
 use gzip::Inflate;
-use pickle::{Machine, Reader};
+use pickle::{Keep, Machine, Reader};
 use rows::Rows;
 
 /// What was read of an object, beside its rows.
@@ -95,9 +96,13 @@ pub fn decode(
     }
     let fields = Fields::of(schema);
     let object = Object { body, schema, limits, fields: &fields };
-    match object.read(ReadAgain { dump: u64::MAX, batches_seen: 0 }, sink) {
-        Err(Stopped::ReadAgain(again)) => object.read(again, sink).map_err(Stopped::into_error),
-        read => read.map_err(Stopped::into_error),
+    let mut reading = Reading { keep: Keep::default(), hold_from: u64::MAX, batches_seen: 0, rows_seen: 0 };
+    loop {
+        match object.read(reading, sink) {
+            Ok(decoded) => return Ok(decoded),
+            Err(Stopped::Error(error)) => return Err(error),
+            Err(Stopped::ReadAgain(again)) => reading = again,
+        }
     }
 }
 
@@ -108,31 +113,26 @@ struct Object<'a> {
     fields: &'a Fields,
 }
 
-/// How to read an object of which rows changed after they were read.
-struct ReadAgain {
+/// How an object is read. It is read again, at most thrice, where that turns out not to do.
+#[derive(Clone, Copy)]
+struct Reading {
+    /// What is kept of rows that have been read, for what comes later to refer to.
+    keep: Keep,
     /// From this dump on, rows are held until the dump ends.
-    dump: u64,
-    /// The sink has seen this many batches, all of them from dumps before.
+    hold_from: u64,
+    /// The sink has seen this many batches and rows, the same ones that this reading begins with.
     batches_seen: u64,
+    rows_seen: u64,
 }
 
 enum Stopped {
     Error(DecodeError),
-    ReadAgain(ReadAgain),
-}
-
-impl Stopped {
-    fn into_error(self) -> DecodeError {
-        match self {
-            Self::Error(error) => error,
-            Self::ReadAgain(_) => DecodeError::Defect { detail: "held rows changed".into() },
-        }
-    }
+    ReadAgain(Reading),
 }
 
 impl Object<'_> {
-    fn read(&self, again: ReadAgain, sink: &mut dyn FnMut(&RecordBatch)) -> Result<Decoded, Stopped> {
-        let mut rows = Rows::new(self.schema, self.fields, self.limits, again.batches_seen, sink);
+    fn read(&self, reading: Reading, sink: &mut dyn FnMut(&RecordBatch)) -> Result<Decoded, Stopped> {
+        let mut rows = Rows::new(self.schema, self.fields, self.limits, reading.batches_seen, sink);
         let reader = Reader::new(Inflate::new(self.body, self.limits), self.limits.text_bytes_max);
         let mut machine = Machine::new(reader, self.fields, self.limits);
         let (mut dumps, mut shape) = (0, Shape::Empty);
@@ -143,12 +143,18 @@ impl Object<'_> {
                 Err(fault) => return Err(Stopped::Error(machine.place(fault))),
             }
             let accepted_before = rows.accepted();
-            let hold = dumps >= again.dump;
-            let read = machine.run(hold, &mut rows).and_then(|value| machine.read_top_level(value, &mut rows));
+            let hold = dumps >= reading.hold_from;
+            let read = machine.run(hold, reading.keep, &mut rows);
+            let read = read.and_then(|value| machine.read_top_level(value, &mut rows));
+            let rows_seen = rows.delivered().max(reading.rows_seen);
+            let seen = Reading { batches_seen: rows.batches.max(reading.batches_seen), rows_seen, ..reading };
             match read {
                 Ok(read) => shape = shape.and(read),
-                Err(Fault::RowsChanged) if !hold && rows.delivered() <= accepted_before => {
-                    return Err(Stopped::ReadAgain(ReadAgain { dump: dumps, batches_seen: rows.batches }));
+                Err(Fault::Forgotten(keep)) if keep > reading.keep => {
+                    return Err(Stopped::ReadAgain(Reading { keep, ..seen }));
+                }
+                Err(Fault::RowsChanged) if !hold && rows_seen <= accepted_before => {
+                    return Err(Stopped::ReadAgain(Reading { hold_from: dumps, ..seen }));
                 }
                 Err(fault) => return Err(Stopped::Error(blame(machine, fault))),
             }

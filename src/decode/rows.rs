@@ -5,7 +5,7 @@ use arrow::array::RecordBatch;
 use super::columns::Columns;
 use super::error::{DecodeError, Fault, Limit};
 use super::fields::{FieldId, Fields};
-use super::pickle::{Store, Value};
+use super::pickle::{Keep, Store, Value};
 use super::rules;
 use crate::model::{Limits, LogSchema, RejectReason, Rejects};
 
@@ -69,6 +69,9 @@ impl<'a> Rows<'a> {
             self.rejects.add(RejectReason::NotARow, self.rows - 1);
             return Ok(());
         };
+        if store.is_gone(row) {
+            return Err(Fault::Forgotten(Keep::Everything));
+        }
         self.begin();
         for &(field, value) in store.items(row) {
             self.set(field, value);
@@ -111,11 +114,15 @@ impl<'a> Rows<'a> {
             Ok(timestamp) => timestamp,
             Err(reason) => return Ok(Err(reason)),
         };
-        let chars_max = schema.media_key_chars_max;
-        if let Err(reason) = rules::media_key(value(fields.media_key), chars_max, store, fields, text) {
-            return Ok(Err(reason));
-        }
-        let ids = match rules::ids(value(fields.ads), store, fields)? {
+        // Before the media key, whose text borrows the store; the media key's reason goes first all the same.
+        let ids = rules::ids(value(fields.ads), store, fields)?;
+        let media_key = value(fields.media_key);
+        let name = store.text_name(media_key);
+        let media_key = match rules::media_key(media_key, schema.media_key_chars_max, store, fields, text) {
+            Ok(media_key) => media_key,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let ids = match ids {
             Ok(ids) => ids,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -126,8 +133,8 @@ impl<'a> Rows<'a> {
                 Err(reason) => return Ok(Err(reason)),
             }
         }
-        let media_key = rules::media_key(value(fields.media_key), chars_max, store, fields, text);
-        Ok(media_key.map(|media_key| columns.push(timestamp, media_key, ids, measures)))
+        columns.push(timestamp, media_key, name, ids, measures);
+        Ok(Ok(()))
     }
 
     /// Hands the accepted rows that are left to the sink.
@@ -135,11 +142,14 @@ impl<'a> Rows<'a> {
         if self.columns.rows() == 0 {
             return Ok(());
         }
-        let batch = self.columns.take().map_err(|error| DecodeError::Defect { detail: error.to_string() })?;
+        let taken = self.columns.take().map_err(|error| DecodeError::Defect { detail: error.to_string() });
+        let (batch, lent) = taken?;
         self.batches += 1;
         if self.batches > self.batches_seen {
             (self.sink)(&batch);
         }
+        drop(batch);
+        self.columns.recycle(lent);
         Ok(())
     }
 }

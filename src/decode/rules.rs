@@ -5,14 +5,15 @@ use std::ops::RangeInclusive;
 use super::ads_json::{self, Ids};
 use super::error::Fault;
 use super::fields::Fields;
-use super::pickle::{Span, Store, Value, decimal_text};
+use super::pickle::{Keep, Span, Store, Value, decimal_text};
 use crate::model::{MeasureKind, Micros, RejectReason};
 
 /// The integer that a double is, where it is one of 64 bits.
 pub(crate) fn integral(value: f64) -> Option<i64> {
     /// 2^63: the first double above every i64.
     const END: f64 = 9_223_372_036_854_775_808.0;
-    (value.fract() == 0.0 && (-END..END).contains(&value)).then_some(value as i64)
+    let whole = value as i64;
+    ((-END..END).contains(&value) && whole as f64 == value).then_some(whole)
 }
 
 /// Unix seconds; fractions are cut off downwards.
@@ -82,6 +83,7 @@ pub(crate) fn ids(value: Value, store: &mut Store, fields: &Fields) -> Result<Re
         Value::Absent | Value::None => Ok([0; 3]),
         Value::List(id) | Value::Tuple(id) => match store.item(id, 0) {
             None => Ok([0; 3]),
+            Some(Value::Dict(first)) if store.is_gone(first) => return Err(Fault::Forgotten(Keep::Everything)),
             Some(Value::Dict(first)) => ids_of_dict(first, store, fields),
             Some(_) => Err(RejectReason::AdsUnreadable),
         },

@@ -15,6 +15,7 @@ impl Budget {
         Self { held: 0, scattered: 0, max }
     }
 
+    #[inline]
     pub fn push<T>(&mut self, vec: &mut Vec<T>, item: T) -> Result<(), Fault> {
         if vec.len() == vec.capacity() {
             self.reserve(vec, 1)?;
@@ -54,7 +55,15 @@ impl Budget {
         Ok(())
     }
 
-    fn charge(&mut self, bytes: usize) -> Result<(), Fault> {
+    /// What was counted with `charge_scattered` is given back before the dump ends.
+    pub fn release_scattered(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.scattered);
+        self.scattered -= bytes;
+        self.held -= bytes;
+    }
+
+    /// Counts what is kept until the object ends.
+    pub fn charge(&mut self, bytes: usize) -> Result<(), Fault> {
         let held = self.held.saturating_add(bytes);
         if held > self.max {
             return Err(Limit::DecoderBytes.into());

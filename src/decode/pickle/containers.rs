@@ -14,6 +14,7 @@ impl Machine<'_> {
         let Value::List(id) = list else { return Ok(()) };
         if self.stack.would_be_empty(from) {
             self.top_level.begin_list(id);
+            self.begin_row();
         }
         if let Some(from) = from {
             self.append_from(id, from, rows)?;
@@ -23,7 +24,11 @@ impl Machine<'_> {
 
     pub(super) fn append(&mut self, code: u8, rows: &mut Rows) -> Result<(), Fault> {
         let from = match code {
-            op::APPENDS => self.stack.pop_mark()?,
+            op::APPENDS => {
+                // Rows that have been read wait for this.
+                self.stack.taken &= self.stack.marks() > 1;
+                self.stack.pop_mark()?
+            }
             _ => self.stack.height_without(1)?,
         };
         let Value::List(id) = self.stack.below(from)? else { return Err(PickleFault::WrongOperand("a list").into()) };
@@ -37,14 +42,16 @@ impl Machine<'_> {
         for &item in self.stack.from(from) {
             self.store.append(id, item, !is_rows)?;
         }
-        if is_rows {
-            for &item in self.stack.from(from) {
-                self.store.freeze(item, self.fields.ads);
-                rows.add(item, &mut self.store)?;
-            }
+        if !is_rows {
+            self.stack.truncate(from);
+            return Ok(());
+        }
+        for position in from..self.stack.height() {
+            let Some(&row) = self.stack.from(position).first() else { break };
+            self.read_row(row, rows)?;
         }
         self.stack.truncate(from);
-        Ok(())
+        self.let_go()
     }
 
     pub(super) fn dict(&mut self, code: u8) -> Result<(), Fault> {
@@ -76,13 +83,18 @@ impl Machine<'_> {
             return Err(PickleFault::OddItems.into());
         }
         let is_top = self.top_level.is_dict(id);
+        let fields = items.iter().step_by(2).filter(|key| matches!(key, Value::Field(_))).count();
+        self.store.expect_items(id, fields)?;
         for item in items.chunks_exact(2) {
             let (key, value) = (item[0], item[1]);
             self.store.attach_to_dict(id, value)?;
             match key {
                 Value::Field(field) => self.store.set(id, field, value)?,
                 _ if !self.store.is_hashable(key) => return Err(PickleFault::UnhashableKey.into()),
-                _ if is_top => self.top_level.add_unknown(key, value, &mut self.store.budget)?,
+                _ if is_top => {
+                    self.store.escape();
+                    self.top_level.add_unknown(key, value, &mut self.store.budget)?;
+                }
                 _ => {}
             }
         }

@@ -2,6 +2,7 @@
 
 use super::super::error::{Fault, PickleFault};
 use super::super::fields::Fields;
+use super::intern::Origin;
 use super::text::Encoding;
 use super::value::{Store, Value};
 use crate::model::Micros;
@@ -133,6 +134,9 @@ fn ordered_dict(arguments: &[Value], store: &mut Store) -> Result<Value, Fault> 
 impl Store {
     /// `bytes`, told apart once by whether they are text.
     pub fn add_bytes(&mut self, bytes: &[u8]) -> Result<Value, Fault> {
+        if let Some(value) = self.intern(Origin::Bytes, bytes)? {
+            return Ok(value);
+        }
         let span = self.add_text(bytes)?;
         Ok(if Encoding::of(bytes) == Encoding::Utf8 { Value::Utf8(span) } else { Value::Bytes(span) })
     }
@@ -141,6 +145,9 @@ impl Store {
     pub fn add_str(&mut self, bytes: &[u8], fields: &Fields) -> Result<Value, Fault> {
         if let Some(field) = fields.find(bytes) {
             return Ok(Value::Field(field));
+        }
+        if let Some(value) = self.intern(Origin::Str, bytes)? {
+            return Ok(value);
         }
         match Encoding::of(bytes) {
             Encoding::Utf8 => self.add_text(bytes).map(Value::Text),
@@ -153,6 +160,9 @@ impl Store {
     pub fn add_old_str(&mut self, bytes: &[u8], fields: &Fields) -> Result<Value, Fault> {
         if let Some(field) = fields.find(bytes) {
             return Ok(Value::Field(field));
+        }
+        if let Some(value) = self.intern(Origin::OldStr, bytes)? {
+            return Ok(value);
         }
         let span = self.add_text(bytes)?;
         Ok(if Encoding::of(bytes) == Encoding::Utf8 { Value::OldText(span) } else { Value::Bytes(span) })

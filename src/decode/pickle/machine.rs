@@ -3,7 +3,8 @@
 use super::super::error::{DecodeError, Fault, Limit, PickleFault};
 use super::super::fields::Fields;
 use super::super::rows::Rows;
-use super::memo::Memo;
+use super::keep::Keep;
+use super::memo::{Entry, Memo, MemoMark};
 use super::opcode::{self as op, PROTOCOL_MAX};
 use super::reader::Reader;
 use super::stack::Stack;
@@ -17,7 +18,10 @@ pub struct Machine<'a> {
     pub(super) fields: &'a Fields,
     pub(super) limits: &'a Limits,
     pub(super) store: Store,
-    memo: Memo,
+    pub(super) memo: Memo,
+    /// Of the memo when the row at hand began.
+    pub(super) memo_mark: MemoMark,
+    pub(super) keep: Keep,
     pub(super) stack: Stack,
     pub(super) top_level: TopLevel,
     /// Where the current frame ends.
@@ -34,6 +38,8 @@ impl<'a> Machine<'a> {
             limits,
             store: Store::new(limits.decoder_bytes_max, limits.nesting_max),
             memo: Memo::default(),
+            memo_mark: MemoMark::default(),
+            keep: Keep::default(),
             stack: Stack::new(limits.nesting_max),
             top_level: TopLevel::default(),
             frame_end: None,
@@ -41,14 +47,31 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Runs one dump to its STOP, which returns its top-level value. Rows that are complete before go to `rows`.
-    pub fn run(&mut self, hold: bool, rows: &mut Rows) -> Result<Value, Fault> {
+    /// Runs one dump to its STOP, which returns its top-level value. Rows that are complete before go to `rows`, unless
+    /// they are to be held.
+    pub fn run(&mut self, hold: bool, keep: Keep, rows: &mut Rows) -> Result<Value, Fault> {
         self.memo.clear();
         self.store.clear();
         self.stack.clear();
         self.top_level = TopLevel::new(hold, std::mem::take(&mut self.top_level));
         self.frame_end = None;
+        self.keep = if hold { Keep::Everything } else { keep };
+        self.begin_row();
+        let run = self.run_to_stop(rows);
+        match run {
+            // Rows that have been read were not listed. Whether that is an error shows when none is read too early.
+            Err(Fault::Pickle(_) | Fault::Global { .. } | Fault::Opcode) if self.stack.taken => {
+                Err(Fault::Forgotten(Keep::Everything))
+            }
+            run => run,
+        }
+    }
+
+    fn run_to_stop(&mut self, rows: &mut Rows) -> Result<Value, Fault> {
         loop {
+            if self.keep < Keep::Everything && self.stack.is_between_rows() {
+                self.between_rows(rows)?;
+            }
             let code = self.reader.opcode()?;
             self.protocol = self.protocol.max(self.reader.opcode.map_or(0, |opcode| opcode.protocol));
             if self.frame_end.is_some() {
@@ -59,6 +82,18 @@ impl<'a> Machine<'a> {
             }
             self.step(code, rows)?;
         }
+    }
+
+    /// Reads rows ahead of the opcode that lists them, where a dict follows that nothing but a row can be.
+    fn between_rows(&mut self, rows: &mut Rows) -> Result<(), Fault> {
+        let Some(list) = self.top_level.streamed() else { return Ok(()) };
+        if self.reader.peek() != Some(op::EMPTY_DICT) || self.stack.lowest() != Some(Value::List(list)) {
+            return Ok(());
+        }
+        if self.stack.height() == 2 {
+            self.read_waiting(rows)?;
+        }
+        Ok(())
     }
 
     fn stop(&mut self) -> Result<Value, Fault> {
@@ -247,8 +282,12 @@ impl<'a> Machine<'a> {
             op::BINGET => u64::from(self.reader.byte()?),
             _ => u64::from(u32::from_le_bytes(self.reader.array()?)),
         };
-        let value = self.memo.get(index).ok_or(PickleFault::MemoMissing(index))?;
-        self.push(value)
+        match self.memo.get(index, &self.store) {
+            Entry::Value(Value::Dict(id)) if self.store.is_gone(id) => Err(Fault::Forgotten(self.keep.more())),
+            Entry::Value(value) => self.push(value),
+            Entry::Missing => Err(PickleFault::MemoMissing(index).into()),
+            Entry::Forgotten => Err(Fault::Forgotten(self.keep.more())),
+        }
     }
 
     fn put(&mut self, code: u8) -> Result<(), Fault> {
@@ -259,7 +298,10 @@ impl<'a> Machine<'a> {
             _ => self.memo.len(),
         };
         let value = self.stack.top()?;
-        self.memo.put(index, value, &mut self.store.budget)
+        if !self.memo.put(index, value, &mut self.store.budget)? {
+            self.store.escape();
+        }
+        Ok(())
     }
 
     /// Completes a fault with its place and, for a limit, with its value.

@@ -3,6 +3,8 @@
 mod budget;
 mod containers;
 mod globals;
+mod intern;
+mod keep;
 mod machine;
 mod memo;
 mod opcode;
@@ -12,6 +14,8 @@ mod text;
 mod top_level;
 mod value;
 
+pub use intern::TextName;
+pub use keep::Keep;
 pub use machine::Machine;
 pub use reader::Reader;
 pub use text::decimal_text;

@@ -45,6 +45,12 @@ impl<'a> Reader<'a> {
         Ok(self.at == self.end && !self.fill()?)
     }
 
+    /// The next byte, if it has been inflated already.
+    #[inline]
+    pub fn peek(&self) -> Option<u8> {
+        self.window.get(self.at..self.end)?.first().copied()
+    }
+
     /// The next opcode's code. From here on errors are placed at it.
     pub fn opcode(&mut self) -> Result<u8, Fault> {
         self.opcode = None;
@@ -131,6 +137,7 @@ impl<'a> Reader<'a> {
             }
             Fault::Opcode => DecodeError::ForbiddenOpcode { offset, opcode: opcode.unwrap_or_default() },
             Fault::RowsChanged => DecodeError::RowsChangedLater { offset, opcode },
+            Fault::Forgotten(_) => DecodeError::Defect { detail: "what is referred to was not kept".into() },
             Fault::Placed(error) => error,
         }
     }

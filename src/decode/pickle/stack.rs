@@ -9,17 +9,29 @@ pub struct Stack {
     /// Heights of `values` at which a mark stands.
     marks: Vec<usize>,
     marks_max: usize,
+    /// Rows above the first mark have been read and taken off: they wait there for the opcode that lists them, in
+    /// thought, and no other one may come to that mark.
+    pub taken: bool,
 }
 
 impl Stack {
     /// Every mark stands for an open container.
     pub fn new(nesting_max: usize) -> Self {
-        Self { values: Vec::new(), marks: Vec::new(), marks_max: nesting_max }
+        Self { values: Vec::new(), marks: Vec::new(), marks_max: nesting_max, taken: false }
     }
 
     pub fn clear(&mut self) {
         self.values.clear();
         self.marks.clear();
+        self.taken = false;
+    }
+
+    pub fn height(&self) -> usize {
+        self.values.len()
+    }
+
+    pub fn marks(&self) -> usize {
+        self.marks.len()
     }
 
     /// Whether nothing lies below `from`, or, without it, below the top.
@@ -35,6 +47,7 @@ impl Stack {
         }
     }
 
+    #[inline]
     pub fn push(&mut self, value: Value, budget: &mut Budget) -> Result<(), Fault> {
         budget.push(&mut self.values, value)
     }
@@ -56,8 +69,7 @@ impl Stack {
     /// POP: the top value, or the mark when it is on top.
     pub fn drop_top(&mut self) -> Result<(), PickleFault> {
         if self.marks.last() == Some(&self.values.len()) {
-            self.marks.pop();
-            return Ok(());
+            return self.pop_mark().map(|_| ());
         }
         self.pop().map(|_| ())
     }
@@ -72,6 +84,9 @@ impl Stack {
 
     /// Removes the last mark and says where the values above it begin.
     pub fn pop_mark(&mut self) -> Result<usize, PickleFault> {
+        if self.taken && self.marks.len() == 1 {
+            return Err(PickleFault::MarkMissing);
+        }
         self.marks.pop().ok_or(PickleFault::MarkMissing)
     }
 
@@ -90,6 +105,31 @@ impl Stack {
 
     pub fn truncate(&mut self, from: usize) {
         self.values.truncate(from);
+    }
+
+    /// Whether the next opcode may begin a row of the list that lies lowest: nothing else is open, and at most one
+    /// element waits to be listed.
+    #[inline]
+    pub fn is_between_rows(&self) -> bool {
+        match self.values.len() {
+            1 => self.marks.is_empty() || self.marks == [1],
+            2 => self.marks == [1],
+            _ => false,
+        }
+    }
+
+    pub fn lowest(&self) -> Option<Value> {
+        self.values.first().copied()
+    }
+
+    /// Between rows: where elements wait to be listed together, if they do.
+    pub fn waiting(&self) -> Option<usize> {
+        self.marks.last().copied()
+    }
+
+    /// Nothing is on the stack but the list of rows.
+    pub fn holds_rows_only(&self) -> bool {
+        self.values.len() == 1 && self.marks.len() <= 1
     }
 
     fn fence(&self) -> usize {

@@ -48,6 +48,11 @@ impl TopLevel {
         self.list == Some(id)
     }
 
+    /// The list whose elements are read as they come.
+    pub fn streamed(&self) -> Option<u32> {
+        self.list
+    }
+
     pub fn is_dict(&self, id: u32) -> bool {
         self.dict == Some(id)
     }

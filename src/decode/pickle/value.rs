@@ -11,9 +11,10 @@ use super::super::error::{Fault, Limit};
 use super::super::fields::{FieldId, Fields};
 use super::budget::Budget;
 use super::globals::Global;
+use super::intern::{INTERNED, Interner, Origin, TextName};
 use crate::model::RejectReason;
 
-/// Bytes in the store's text.
+/// Bytes in the store's text, or an interned text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     pub at: u32,
@@ -62,6 +63,19 @@ pub enum Value {
     Global(Global),
 }
 
+impl Value {
+    /// Whether it means nothing once the store forgets what it has of its own.
+    pub fn is_stored(self) -> bool {
+        match self {
+            Self::Text(span) | Self::Surrogates(span) | Self::OldText(span) => span.at & INTERNED == 0,
+            Self::Utf8(span) | Self::Bytes(span) => span.at & INTERNED == 0,
+            Self::Long(_) | Self::Digits(_) | Self::Dict(_) | Self::List(_) | Self::Tuple(_) => true,
+            Self::Absent | Self::None | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Field(_) => false,
+            Self::Decimal { .. } | Self::Set | Self::Opaque { .. } | Self::Global(_) => false,
+        }
+    }
+}
+
 /// A list or a tuple.
 #[derive(Clone, Copy, Debug)]
 struct Sequence {
@@ -90,6 +104,8 @@ struct Node {
     attached: bool,
     /// A row that has been read depends on it.
     frozen: bool,
+    /// Its contents are not kept.
+    gone: bool,
 }
 
 const NOWHERE: u32 = u32::MAX;
@@ -97,6 +113,7 @@ const NOWHERE: u32 = u32::MAX;
 pub struct Store {
     pub budget: Budget,
     nesting_max: usize,
+    interner: Interner,
     text: Vec<u8>,
     sequences: Vec<Sequence>,
     rests: Vec<Vec<Value>>,
@@ -104,6 +121,22 @@ pub struct Store {
     entries: Vec<(FieldId, Value)>,
     /// What long JSON texts in `text` turned out to hold, by their place: a text that many rows share is parsed once.
     json: HashMap<u32, Result<Ids, RejectReason>>,
+    /// The keys of `json`, in the order in which they came.
+    json_places: Vec<u32>,
+    /// Where everything ended when the row at hand began.
+    mark: StoreMark,
+    /// Something from before the mark refers to something after it.
+    escaped: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct StoreMark {
+    text: usize,
+    sequences: usize,
+    rests: usize,
+    dicts: usize,
+    entries: usize,
+    json: usize,
 }
 
 impl Store {
@@ -111,12 +144,16 @@ impl Store {
         Self {
             budget: Budget::new(bytes_max),
             nesting_max,
+            interner: Interner::default(),
             text: Vec::new(),
             sequences: Vec::new(),
             rests: Vec::new(),
             dicts: Vec::new(),
             entries: Vec::new(),
             json: HashMap::new(),
+            json_places: Vec::new(),
+            mark: StoreMark::default(),
+            escaped: false,
         }
     }
 
@@ -128,7 +165,10 @@ impl Store {
         self.dicts.clear();
         self.entries.clear();
         self.json = HashMap::new();
+        self.json_places.clear();
+        self.interner.end_dump();
         self.budget.forget_scattered();
+        self.set_mark();
     }
 
     pub fn add_text(&mut self, bytes: &[u8]) -> Result<Span, Fault> {
@@ -139,7 +179,28 @@ impl Store {
         Ok(Span { at, length })
     }
 
+    /// A text that is kept once; `None` when it is not of that kind.
+    pub fn intern(&mut self, origin: Origin, bytes: &[u8]) -> Result<Option<Value>, Fault> {
+        self.interner.intern(origin, bytes, &mut self.budget)
+    }
+
+    /// The interned text at a place without its mark.
+    pub fn interned(&self, at: u32) -> Span {
+        Span { at: at | INTERNED, length: self.interner.bytes(at).len() as u32 }
+    }
+
+    /// The name of a text that has one.
+    pub fn text_name(&self, value: Value) -> Option<TextName> {
+        match value {
+            Value::Text(span) | Value::OldText(span) | Value::Utf8(span) => self.interner.name(span),
+            _ => None,
+        }
+    }
+
     pub fn bytes(&self, span: Span) -> &[u8] {
+        if span.at & INTERNED != 0 {
+            return self.interner.bytes(span.at & !INTERNED);
+        }
         let at = span.at as usize;
         self.text.get(at..at + span.length as usize).unwrap_or_default()
     }
@@ -189,6 +250,7 @@ impl Store {
     /// Appends to a list. Of an item that is not kept only the length tells, unless it is the first.
     pub fn append(&mut self, id: u32, item: Value, keep: bool) -> Result<(), Fault> {
         let depth = self.attach(item, Value::List(id))?;
+        self.escaped |= keep && (id as usize) < self.mark.sequences;
         let sequence = &mut self.sequences[id as usize];
         if sequence.node.frozen {
             return Err(Fault::RowsChanged);
@@ -197,6 +259,7 @@ impl Store {
         sequence.length = sequence.length.checked_add(1).ok_or(Limit::DecoderBytes)?;
         if sequence.length == 1 {
             sequence.first = item;
+            self.escaped |= (id as usize) < self.mark.sequences;
         } else if keep {
             if sequence.rest == NOWHERE {
                 sequence.rest = place(self.rests.len())?;
@@ -231,6 +294,7 @@ impl Store {
 
     /// Sets an item whose key is a field that counts.
     pub fn set(&mut self, id: u32, field: FieldId, value: Value) -> Result<(), Fault> {
+        self.escaped |= (id as usize) < self.mark.dicts;
         let dict = &mut self.dicts[id as usize];
         if dict.node.frozen {
             return Err(Fault::RowsChanged);
@@ -246,6 +310,22 @@ impl Store {
         let dict = &mut self.dicts[id as usize];
         self.entries[dict.at as usize + dict.length as usize] = (field, value);
         dict.length += 1;
+        Ok(())
+    }
+
+    /// Makes room for the items that are about to be set, where they are the first.
+    pub fn expect_items(&mut self, id: u32, fields: usize) -> Result<(), Fault> {
+        let Dict { capacity, .. } = self.dicts[id as usize];
+        if capacity > 0 || fields == 0 {
+            return Ok(());
+        }
+        let at = self.entries.len();
+        let end = at + fields;
+        place(end)?;
+        self.budget.reserve(&mut self.entries, fields)?;
+        self.entries.resize(end, (FieldId(0), Value::Absent));
+        let dict = &mut self.dicts[id as usize];
+        (dict.at, dict.capacity) = (at as u32, fields as u32);
         Ok(())
     }
 
@@ -334,14 +414,81 @@ impl Store {
     }
 
     pub fn remember_json(&mut self, span: Span, ids: Result<Ids, RejectReason>) -> Result<(), Fault> {
-        const ENTRY_BYTES: usize = 96;
-        self.budget.charge_scattered(ENTRY_BYTES)?;
+        self.budget.charge_scattered(JSON_ENTRY_BYTES)?;
         self.json.insert(span.at, ids);
+        self.json_places.push(span.at);
         Ok(())
     }
 }
 
-/// A place in the store, which ends at 2^32.
+/// A bound on what a remembered JSON text takes.
+const JSON_ENTRY_BYTES: usize = 96;
+
+/// Rows that have been read and what is left of them.
+impl Store {
+    /// A row begins.
+    pub fn set_mark(&mut self) {
+        self.mark = StoreMark {
+            text: self.text.len(),
+            sequences: self.sequences.len(),
+            rests: self.rests.len(),
+            dicts: self.dicts.len(),
+            entries: self.entries.len(),
+            json: self.json_places.len(),
+        };
+        self.escaped = false;
+    }
+
+    /// Something may refer to what came after the mark.
+    pub fn escape(&mut self) {
+        self.escaped = true;
+    }
+
+    pub fn has_escaped(&self) -> bool {
+        self.escaped
+    }
+
+    /// Forgets what came after the mark.
+    pub fn roll_back(&mut self) {
+        let mark = self.mark;
+        self.text.truncate(mark.text);
+        self.sequences.truncate(mark.sequences);
+        if self.rests.len() > mark.rests {
+            let scattered: usize = self.rests.drain(mark.rests..).map(|rest| rest.capacity()).sum();
+            self.budget.release_scattered(scattered * size_of::<Value>());
+        }
+        self.dicts.truncate(mark.dicts);
+        self.entries.truncate(mark.entries);
+        for place in self.json_places.drain(mark.json..) {
+            self.json.remove(&place);
+            self.budget.release_scattered(JSON_ENTRY_BYTES);
+        }
+    }
+
+    /// Forgets the items of a row that has been read, where they are the last ones.
+    pub fn drop_items(&mut self, row: Value) {
+        let Value::Dict(id) = row else { return };
+        let dict = &mut self.dicts[id as usize];
+        if dict.at as usize + dict.capacity as usize == self.entries.len() && dict.at as usize >= self.mark.entries {
+            self.entries.truncate(dict.at as usize);
+            (dict.at, dict.length, dict.capacity) = (0, 0, 0);
+            dict.node.gone = true;
+        }
+    }
+
+    pub fn is_gone(&self, id: u32) -> bool {
+        self.dicts[id as usize].node.gone
+    }
+
+    /// A list whose elements are read as they come got one more.
+    pub fn count_element(&mut self, id: u32) -> Result<(), Fault> {
+        let length = &mut self.sequences[id as usize].length;
+        *length = length.checked_add(1).ok_or(Limit::DecoderBytes)?;
+        Ok(())
+    }
+}
+
+/// A place in the store, which ends at 2^31.
 fn place(index: usize) -> Result<u32, Fault> {
-    u32::try_from(index).ok().filter(|&index| index != NOWHERE).ok_or(Limit::DecoderBytes.into())
+    u32::try_from(index).ok().filter(|&index| index < INTERNED).ok_or(Limit::DecoderBytes.into())
 }

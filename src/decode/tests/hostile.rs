@@ -199,7 +199,8 @@ fn memory_is_limited() {
             &(0..1 << 16).flat_map(|index: u32| format!("p{}\n", index * 7 + 5).into_bytes()).collect::<Vec<_>>(),
         ]
         .concat(),
-        b"U\x40aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0".repeat(1 << 16),
+        [b"U\x41".as_slice(), &[b'a'; 65], b"0"].concat().repeat(1 << 16),
+        (0..1 << 16).flat_map(|text: u32| [b"U\x04".as_slice(), &text.to_le_bytes(), b"0"].concat()).collect(),
         [b"}(".as_slice(), &b"K\x01N".repeat(1 << 20), b"u"].concat(),
         [b"}".as_slice(), &b"(K\x01Nu".repeat(1 << 17)].concat(),
         [b"N]q\x01(".as_slice(), &b"N".repeat(1 << 12), b"e"].concat().repeat(1 << 6),
