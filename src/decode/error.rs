@@ -31,7 +31,7 @@ pub enum DecodeError {
     /// The top level of a dump is neither a list, a tuple nor a dict.
     #[error("the pickle that ends at byte {offset} holds {found} where rows should be")]
     NoRows { found: &'static str, offset: u64 },
-    /// A dict of columns of which one is no list, or of another length than the others.
+    /// A dict of columns of which one is no column, or of another length than the others.
     #[error("the dict of columns that ends at byte {offset} does not hold equally long lists")]
     UnequalColumns { offset: u64 },
     /// Rows that have left in a batch are changed, or turn out not to be the top level. No Python pickler writes that.
@@ -147,6 +147,9 @@ pub enum PickleFault {
     UnhashableKey,
     #[error("needs {0} here")]
     WrongOperand(&'static str),
+    /// An array, a frame or a part of one that contradicts itself.
+    #[error("holds {0}")]
+    BadObject(&'static str),
     #[error("needs a buffer that is not in the stream")]
     OutOfBand,
 }

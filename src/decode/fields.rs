@@ -8,9 +8,51 @@ use crate::model::{LogSchema, MeasureKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FieldId(pub u32);
 
+/// A key in the state of a pandas object that says where its values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StateKey {
+    Manager,
+    Data,
+    Mask,
+    NdArray,
+    Codes,
+    Dtype,
+    Categories,
+    ArrowArray,
+    /// An index's values.
+    IndexData,
+    /// The version of a block manager's state, which has not changed since.
+    Version,
+    Axes,
+    Blocks,
+    Values,
+    Placement,
+}
+
+/// The keys' names, in the order of `StateKey`.
+const STATE_NAMES: [&str; 14] = [
+    "_mgr",
+    "_data",
+    "_mask",
+    "_ndarray",
+    "_codes",
+    "_dtype",
+    "categories",
+    "_pa_array",
+    "data",
+    "0.14.1",
+    "axes",
+    "blocks",
+    "values",
+    "mgr_locs",
+];
+
 /// The fields of a [`LogSchema`], by name and by role.
 pub(crate) struct Fields {
+    /// The fields of rows, then the keys of states.
     names: Vec<Box<str>>,
+    of_rows: usize,
+    states: [FieldId; STATE_NAMES.len()],
     by_name: HashMap<Box<[u8]>, FieldId>,
     /// Bit n is set when a name has n bytes: most texts are told from all names by that. Bit 63 is for longer ones.
     lengths: u64,
@@ -26,6 +68,8 @@ impl Fields {
     pub fn of(schema: &LogSchema) -> Self {
         let mut fields = Self {
             names: Vec::new(),
+            of_rows: 0,
+            states: [FieldId(0); STATE_NAMES.len()],
             by_name: HashMap::new(),
             lengths: 0,
             timestamp: FieldId(0),
@@ -39,7 +83,24 @@ impl Fields {
         fields.ads = fields.intern(&schema.ads);
         fields.ids = [&schema.inventory, &schema.ad, &schema.demand].map(|name| fields.intern(name));
         fields.measures = schema.measures.iter().map(|measure| (fields.intern(&measure.field), measure.kind)).collect();
+        fields.of_rows = fields.names.len();
+        fields.states = STATE_NAMES.map(|name| {
+            fields.find(name.as_bytes()).unwrap_or_else(|| {
+                fields.names.push(name.into());
+                FieldId(fields.names.len() as u32 - 1)
+            })
+        });
         fields
+    }
+
+    /// As `find`, for the keys of states.
+    pub fn find_state(&self, name: &[u8]) -> Option<FieldId> {
+        let at = STATE_NAMES.iter().position(|known| known.as_bytes() == name)?;
+        Some(self.states[at])
+    }
+
+    pub fn state(&self, key: StateKey) -> FieldId {
+        self.states[key as usize]
     }
 
     fn intern(&mut self, name: &str) -> FieldId {
@@ -64,9 +125,9 @@ impl Fields {
         self.names.get(id.0 as usize).map_or("", |name| name)
     }
 
-    /// Distinct names.
+    /// Distinct names of rows' fields: their ids are below it.
     pub fn len(&self) -> usize {
-        self.names.len()
+        self.of_rows
     }
 
     /// The fields whose values tell a dict of columns from a row.

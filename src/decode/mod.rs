@@ -1,8 +1,9 @@
 //! Bytes to Arrow record batches: gzip, then pickles, then the rows in them. Pure: no clock, no network, no environment.
 //!
 //! **Input.** Gzip (RFC 1952; one member or many, zero bytes after a member skipped) or plain bytes, around one pickle or
-//! many, protocols 0 to 5, each holding a list or tuple of dicts, one dict of equally long lists, or one dict that is a
-//! row. Which fields of a row count, and what they may be, is a [`LogSchema`]; everything else is skipped.
+//! many, protocols 0 to 5, each holding a list or tuple of dicts, one dict of equally long columns, one dict that is a
+//! row, or a pandas DataFrame. Which fields of a row count, and what they may be, is a [`LogSchema`]; everything else is
+//! skipped.
 //!
 //! **What it never does.** No Python object is made and nothing is run: the few constructors that honest rows name have a
 //! meaning of their own here, any other is refused. No length in the stream is believed, nothing recurses over the input's
@@ -14,6 +15,33 @@
 //! and are forgotten; where something refers to one of them or its parts after that, the object is read again and more is
 //! kept. Where a pickle changes a row that was listed (no pickler does), the dump is read again with its rows held back,
 //! and when some have left already, that is an error.
+
+//!
+//! **pandas and numpy.** Written by pandas 1.0 to 3.1 and numpy 1.18 to 2.5. A column is a list, a tuple, a numpy array of
+//! one dimension, a Series or one of pandas' own arrays. Its values become
+//!
+//! | of the type | a value |
+//! |---|---|
+//! | `int8` to `uint64`, `bool`, their nullable forms, pyarrow's | that integer or bool |
+//! | `float16`, `float32`, `float64`, nullable ones, pyarrow's | the double it equals |
+//! | `datetime64` of any unit, with a zone or without (then UTC); `Timestamp`, `datetime` | the instant, for the timestamp only, in whole seconds, cut off downwards |
+//! | `object`, lists within it included | what it is in a row |
+//! | `U`, `S`, `string`, `str`, pyarrow's `string` and `binary` | that text, those bytes |
+//! | `category` | its category |
+//! | anything else (complex, `longdouble`, `timedelta64`, arrays within arrays) | a value that no field may have |
+//!
+//! In a DataFrame and in a pandas array NaN, `NaT` and `NA` stand for no value: none is 0 for a count, an empty key, no
+//! ads, a missing timestamp; money that is missing so is rejected, `None` in a column of objects is 0. In a numpy array in
+//! a dict of columns they mean what they mean in a row. Of two columns of one name the last counts, and a frame's index
+//! is not looked at; a frame without columns has no rows. Periods, intervals, sparse columns, pyarrow's nested types and
+//! subclasses of DataFrame are refused by name.
+//!
+//! `text_bytes_max` limits text and bytes that are values. An array's bytes, which are an argument to its constructor,
+//! may be longer, as long as all that is held stays within `decoder_bytes_max`; as a value of a list, a dict or a set
+//! they are refused. (Protocol 0 writes an array as one line of text, which may not be longer than a text.)
+//!
+//! Sources: CPython's `pickletools.py` and `_pickle.c`; `__reduce__`, `__reduce_ex__` and `__setstate__` of the classes,
+//! which are named where they are read.
 
 mod ads_json;
 mod columns;

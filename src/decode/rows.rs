@@ -85,7 +85,10 @@ impl<'a> Rows<'a> {
     }
 
     pub fn set(&mut self, field: FieldId, value: Value) {
-        self.row[field.0 as usize] = value;
+        // What is beyond is a key of some object's state.
+        if let Some(slot) = self.row.get_mut(field.0 as usize) {
+            *slot = value;
+        }
     }
 
     /// Judges the row whose fields have been set.

@@ -19,8 +19,8 @@ pub(crate) fn integral(value: f64) -> Option<i64> {
 /// Unix seconds; fractions are cut off downwards.
 pub(crate) fn timestamp(value: Value, window: &RangeInclusive<i64>) -> Result<i64, RejectReason> {
     let seconds = match value {
-        Value::Absent | Value::None => return Err(RejectReason::TimestampMissing),
-        Value::Int(seconds) => Some(seconds),
+        Value::Absent | Value::None | Value::Missing => return Err(RejectReason::TimestampMissing),
+        Value::Int(seconds) | Value::Time(seconds) => Some(seconds),
         Value::Bool(seconds) => Some(i64::from(seconds)),
         Value::Float(seconds) if seconds.is_finite() => integral(seconds.floor()),
         Value::Long(_) | Value::Digits(_) => None,
@@ -39,7 +39,7 @@ pub(crate) fn media_key<'s>(
 ) -> Result<&'s str, RejectReason> {
     scratch.clear();
     let text = match value {
-        Value::Absent | Value::None => "",
+        Value::Absent | Value::None | Value::Missing => "",
         Value::Field(field) => fields.name(field),
         Value::Text(span) | Value::OldText(span) | Value::Utf8(span) => {
             if span.length as usize > chars_max.saturating_mul(char::MAX.len_utf8()) {
@@ -80,7 +80,7 @@ fn write_number(value: Value, chars_max: usize, store: &Store, text: &mut String
 /// The ids of the first of the row's `ads`. The outer error is the dump's: no room to remember.
 pub(crate) fn ids(value: Value, store: &mut Store, fields: &Fields) -> Result<Result<Ids, RejectReason>, Fault> {
     Ok(match value {
-        Value::Absent | Value::None => Ok([0; 3]),
+        Value::Absent | Value::None | Value::Missing => Ok([0; 3]),
         Value::List(id) | Value::Tuple(id) => match store.item(id, 0) {
             None => Ok([0; 3]),
             Some(Value::Dict(first)) if store.is_gone(first) => return Err(Fault::Forgotten(Keep::Everything)),
@@ -131,7 +131,7 @@ fn integer(value: Value) -> Option<i64> {
 /// A measure's number: the count itself, or money in micros.
 pub(crate) fn measure(value: Value, kind: MeasureKind) -> Result<i64, RejectReason> {
     match (kind, value) {
-        (_, Value::Absent | Value::None) => Ok(0),
+        (_, Value::Absent | Value::None) | (MeasureKind::Count, Value::Missing) => Ok(0),
         (MeasureKind::Count, value) => {
             let count = integer(value).ok_or(RejectReason::CounterNotAnInteger)?;
             if count < 0 { Err(RejectReason::CounterNegative) } else { Ok(count) }

@@ -32,6 +32,15 @@ impl Budget {
         Ok(())
     }
 
+    /// Appends to a vector that ends with the dump.
+    pub fn extend_scattered(&mut self, vec: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Fault> {
+        let capacity = vec.capacity();
+        self.reserve(vec, bytes.len())?;
+        self.scattered += vec.capacity() - capacity;
+        vec.extend_from_slice(bytes);
+        Ok(())
+    }
+
     /// Makes room for more, as `Vec::reserve` does.
     pub fn reserve<T>(&mut self, vec: &mut Vec<T>, more: usize) -> Result<(), Fault> {
         /// From here on a vector grows by a quarter, not twofold: the limit is better used.

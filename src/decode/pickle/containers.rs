@@ -4,8 +4,9 @@ use super::super::error::{Fault, PickleFault};
 use super::super::rows::Rows;
 use super::globals::Global;
 use super::machine::Machine;
+use super::objects::Object;
 use super::opcode as op;
-use super::value::Value;
+use super::value::{Value, refuse_payload};
 
 impl Machine<'_> {
     pub(super) fn list(&mut self, code: u8, rows: &mut Rows) -> Result<(), Fault> {
@@ -40,6 +41,7 @@ impl Machine<'_> {
     fn append_from(&mut self, id: u32, from: usize, rows: &mut Rows) -> Result<(), Fault> {
         let is_rows = self.top_level.is_streamed(id);
         for &item in self.stack.from(from) {
+            refuse_payload(item)?;
             self.store.append(id, item, !is_rows)?;
         }
         if !is_rows {
@@ -87,6 +89,7 @@ impl Machine<'_> {
         self.store.expect_items(id, fields)?;
         for item in items.chunks_exact(2) {
             let (key, value) = (item[0], item[1]);
+            refuse_payload(key)?;
             self.store.attach_to_dict(id, value)?;
             match key {
                 Value::Field(field) => self.store.set(id, field, value)?,
@@ -118,8 +121,11 @@ impl Machine<'_> {
     /// ADDITEMS and FROZENSET: the elements matter to nothing, but they must be able to be elements.
     pub(super) fn set(&mut self, code: u8) -> Result<(), Fault> {
         let from = self.stack.pop_mark()?;
-        if !self.stack.from(from).iter().all(|&item| self.store.is_hashable(item)) {
-            return Err(PickleFault::UnhashableKey.into());
+        for &item in self.stack.from(from) {
+            refuse_payload(item)?;
+            if !self.store.is_hashable(item) {
+                return Err(PickleFault::UnhashableKey.into());
+            }
         }
         if code == op::ADDITEMS {
             if self.stack.below(from)? != Value::Set {
@@ -146,20 +152,52 @@ impl Machine<'_> {
         if code == op::INST {
             return Err(global.refuse());
         }
-        self.push(Value::Global(global))
+        self.store.keeps_states |= global.has_state();
+        self.push(if global == Global::NotAvailable { Value::NotAvailable } else { Value::Global(global) })
     }
 
     /// REDUCE: `callable(*arguments)`, of which nothing is called.
     pub(super) fn reduce(&mut self) -> Result<(), Fault> {
         let (arguments, callable) = (self.stack.pop()?, self.stack.pop()?);
-        let Value::Global(global) = callable else { return Err(PickleFault::WrongOperand("a callable").into()) };
-        let Value::Tuple(arguments) = arguments else { return Err(PickleFault::WrongOperand("a tuple").into()) };
+        let global = match (callable, self.store.object(callable)) {
+            (Value::Global(global), _) => global,
+            (_, Some(Object { class: Global::Partial, .. })) => Global::UnpickleBlock,
+            _ => return Err(PickleFault::WrongOperand("a callable").into()),
+        };
+        let Value::Tuple(id) = arguments else { return Err(PickleFault::WrongOperand("a tuple").into()) };
+        if global.is_recorded() {
+            let object = self.store.add_object(global, arguments)?;
+            return self.push(object);
+        }
         /// More than any constructor that is known takes.
         const ARGUMENTS_MAX: usize = 16;
-        let length = self.store.length(arguments).min(ARGUMENTS_MAX);
-        let arguments: Vec<Value> = (0..length).filter_map(|index| self.store.item(arguments, index)).collect();
+        let length = self.store.length(id).min(ARGUMENTS_MAX);
+        let arguments: Vec<Value> = (0..length).filter_map(|index| self.store.item(id, index)).collect();
         let value = global.call(&arguments, &mut self.store, self.fields)?;
         self.push(value)
+    }
+
+    /// NEWOBJ: `class.__new__(class, *arguments)`, of which nothing is called.
+    pub(super) fn new_object(&mut self) -> Result<(), Fault> {
+        let from = self.stack.height_without(2)?;
+        let &[Value::Global(class), arguments @ Value::Tuple(_)] = self.stack.from(from) else {
+            return Err(self.refuse(op::NEWOBJ)?);
+        };
+        if !class.has_state() {
+            return Err(class.refuse());
+        }
+        self.stack.truncate(from);
+        let object = self.store.add_object(class, arguments)?;
+        self.push(object)
+    }
+
+    /// BUILD: `object.__setstate__(state)`. The state is kept with the object, for who knows the class.
+    pub(super) fn build(&mut self) -> Result<(), Fault> {
+        let from = self.stack.height_without(1)?;
+        let Value::Object(object) = self.stack.below(from)? else { return Err(self.refuse(op::BUILD)?) };
+        let state = self.stack.pop()?;
+        self.store.set_state(object, state);
+        Ok(())
     }
 
     /// NEWOBJ, NEWOBJ_EX, OBJ, BUILD: says, where it can, of which class an object was wanted.

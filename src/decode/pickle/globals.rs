@@ -3,8 +3,10 @@
 use super::super::error::{Fault, PickleFault};
 use super::super::fields::Fields;
 use super::intern::Origin;
+use super::names::NAMES;
 use super::text::Encoding;
 use super::value::{Store, Value};
+use super::{moments, numpy};
 use crate::model::Micros;
 
 /// A constructor that is understood.
@@ -17,55 +19,169 @@ pub enum Global {
     ByteArray,
     Set,
     FrozenSet,
+    /// `getattr(zoneinfo.ZoneInfo, "_unpickle")` and no other.
+    GetAttr,
+    /// `copy_reg._reconstructor(class, object, None)`: how protocols 0 and 1 write any object.
+    Reconstructor,
+    BaseObject,
+    Slice,
     Decimal,
     OrderedDict,
-    /// `datetime.datetime` and its kin: no field may hold one, yet other fields of a row do.
     DateTime,
+    /// `datetime.date` and `datetime.time`: no field may hold one, yet other fields of a row do.
+    DateOrTime,
+    TimeDelta,
+    /// `datetime.timezone` of a `timedelta`.
+    TimeZone,
+    /// pytz: `_UTC()`, `_p(name, utcoffset, dst, abbreviation)`, `FixedOffset(minutes)`.
+    PytzUtc,
+    PytzZone,
+    PytzOffset,
+    ZoneInfo,
+    ZoneInfoUnpickle,
+
+    NdArray,
+    Dtype,
+    /// numpy's `_reconstruct`, whose state is the array, and `_frombuffer`, whose arguments are.
+    Reconstruct,
+    FromBuffer,
+    Scalar,
+
+    NotAvailable,
+    NotATime,
+    /// `_unpickle_timestamp(value, freq, tz, unit)` and, until pandas 1.3, `Timestamp(value, freq, tz)`.
+    Timestamp,
+    Timedelta,
+    Frame,
+    Series,
+    BlockManager,
+    UnpickleBlock,
+    /// `functools.partial(new_block)` and no other: how pandas 1.3 says `_unpickle_block`.
+    Partial,
+    NewBlock,
+    NewIndex,
+    Index,
+    /// An array of values and a mask.
+    Masked,
+    Categorical,
+    /// An array around a numpy array: `StringArray`, `DatetimeArray`, `TimedeltaArray`.
+    Backed,
+    UnpickleBacked,
+    /// An array around a pyarrow array.
+    ArrowBacked,
+    CategoricalDtype,
+    /// What describes a column or an index and tells nothing about its values: dtypes, frequencies.
+    Description,
+
+    RestoreArray,
+    ChunkedArray,
+    PyBuffer,
+    TypeForAlias,
+    ArrowTimestamp,
 }
 
 impl Global {
-    /// Every pair of names that is accepted. Protocols 0 to 2 write `__builtin__` for `builtins`.
-    const NAMES: &[(&str, &str, Global)] = &[
-        ("_codecs", "encode", Global::Encode),
-        ("builtins", "bytes", Global::EmptyBytes),
-        ("__builtin__", "bytes", Global::EmptyBytes),
-        ("builtins", "bytearray", Global::ByteArray),
-        ("__builtin__", "bytearray", Global::ByteArray),
-        ("builtins", "set", Global::Set),
-        ("__builtin__", "set", Global::Set),
-        ("builtins", "frozenset", Global::FrozenSet),
-        ("__builtin__", "frozenset", Global::FrozenSet),
-        ("decimal", "Decimal", Global::Decimal),
-        ("collections", "OrderedDict", Global::OrderedDict),
-        ("datetime", "datetime", Global::DateTime),
-        ("datetime", "date", Global::DateTime),
-        ("datetime", "time", Global::DateTime),
-        ("datetime", "timedelta", Global::DateTime),
-        ("datetime", "timezone", Global::DateTime),
-    ];
-
     pub fn find(module: &str, name: &str) -> Result<Global, Fault> {
-        let known = Self::NAMES.iter().find(|known| (known.0, known.1) == (module, name));
-        known.map(|known| known.2).ok_or_else(|| forbidden(module, name))
+        let known = NAMES.iter().find(|known| known.2.contains(&name) && known.1.contains(&module));
+        known.map(|known| known.0).ok_or_else(|| forbidden(module, name))
     }
 
     /// Refuses to make an object of a known class in an unknown way.
     pub fn refuse(self) -> Fault {
-        let known = Self::NAMES.iter().find(|known| known.2 == self);
-        known.map_or(Fault::Opcode, |known| forbidden(known.0, known.1))
+        let known = NAMES.iter().find(|known| known.0 == self);
+        known.map_or(Fault::Opcode, |known| forbidden(known.1[0], known.2[0]))
     }
 
-    /// What Python would get by calling it.
+    /// A class whose instances are told their state after they were made.
+    pub fn has_state(self) -> bool {
+        matches!(
+            self,
+            Self::Frame
+                | Self::Series
+                | Self::BlockManager
+                | Self::Index
+                | Self::Masked
+                | Self::Categorical
+                | Self::Backed
+                | Self::UnpickleBacked
+                | Self::ArrowBacked
+                | Self::CategoricalDtype
+                | Self::Description
+        )
+    }
+
+    /// Whether what it makes may be a column.
+    pub fn holds_values(self) -> bool {
+        matches!(
+            self,
+            Self::Reconstruct
+                | Self::FromBuffer
+                | Self::Series
+                | Self::NewIndex
+                | Self::Masked
+                | Self::Categorical
+                | Self::Backed
+                | Self::UnpickleBacked
+                | Self::ArrowBacked
+        )
+    }
+
+    /// What calling it gives is kept as it was called; see [`super::objects`].
+    pub fn is_recorded(self) -> bool {
+        self.has_state()
+            || matches!(
+                self,
+                Self::Slice
+                    | Self::ZoneInfoUnpickle
+                    | Self::Dtype
+                    | Self::Reconstruct
+                    | Self::FromBuffer
+                    | Self::UnpickleBlock
+                    | Self::NewIndex
+                    | Self::RestoreArray
+                    | Self::ChunkedArray
+                    | Self::PyBuffer
+                    | Self::TypeForAlias
+                    | Self::ArrowTimestamp
+            )
+    }
+
+    /// What Python would get by calling one that is not recorded.
     pub fn call(self, arguments: &[Value], store: &mut Store, fields: &Fields) -> Result<Value, Fault> {
         match self {
             Global::Encode => encode(arguments, store, fields),
             Global::EmptyBytes if arguments.is_empty() => Ok(Value::Utf8(store.add_text(b"")?)),
-            Global::EmptyBytes => Err(self.refuse()),
-            Global::ByteArray => Ok(Value::Opaque { hashable: false }),
+            Global::ByteArray => byte_array(arguments, store, fields),
             Global::Set => Ok(Value::Set),
-            Global::FrozenSet | Global::DateTime => Ok(Value::Opaque { hashable: true }),
+            Global::FrozenSet | Global::DateOrTime | Global::Timedelta => Ok(Value::Opaque { hashable: true }),
+            Global::GetAttr => match arguments {
+                [Value::Global(Global::ZoneInfo), name] if store.key_text(*name, fields) == Some("_unpickle") => {
+                    Ok(Value::Global(Global::ZoneInfoUnpickle))
+                }
+                _ => Err(self.refuse()),
+            },
+            Global::Partial => match arguments {
+                [Value::Global(Global::NewBlock)] => store.add_object(self, Value::None),
+                _ => Err(self.refuse()),
+            },
+            Global::Reconstructor => match arguments {
+                [Value::Global(class), Value::Global(Global::BaseObject), Value::None] if class.has_state() => {
+                    let no_arguments = store.add_tuple(&[])?;
+                    store.add_object(*class, no_arguments)
+                }
+                _ => Err(self.refuse()),
+            },
             Global::Decimal => decimal(arguments, store, fields),
             Global::OrderedDict => ordered_dict(arguments, store),
+            Global::DateTime => moments::date_time(arguments, store, fields),
+            Global::TimeDelta => Ok(moments::time_delta(arguments)),
+            Global::TimeZone | Global::PytzUtc | Global::PytzZone | Global::PytzOffset => {
+                moments::zone(self, arguments, store)
+            }
+            Global::Timestamp => Ok(moments::timestamp(arguments)),
+            Global::NotATime => Ok(Value::NotAvailable),
+            Global::Scalar => numpy::scalar(arguments, store, fields),
+            _ => Err(self.refuse()),
         }
     }
 }
@@ -77,15 +193,40 @@ fn forbidden(module: &str, name: &str) -> Fault {
     Fault::Global { module: cut(module), name: cut(name) }
 }
 
+/// The text may be longer than a field's, as the bytes of an array are.
 fn encode(arguments: &[Value], store: &mut Store, fields: &Fields) -> Result<Value, Fault> {
     let refused = || Global::Encode.refuse();
     let &[text, encoding] = arguments else { return Err(refused()) };
     if !matches!(store.key_text(encoding, fields), Some("latin1" | "latin-1")) {
         return Err(refused());
     }
+    if let Some(text) = store.long_text(text) {
+        let bytes = latin1(text).ok_or(PickleFault::BadText)?;
+        store.budget.charge_scattered(bytes.capacity())?;
+        return store.add_payload(bytes, false);
+    }
     let text = store.key_text(text, fields).ok_or_else(refused)?;
-    let bytes: Result<Vec<u8>, _> = text.chars().map(|character| u8::try_from(u32::from(character))).collect();
-    store.add_bytes(&bytes.map_err(|_| PickleFault::BadText)?)
+    let bytes = latin1(text).ok_or(PickleFault::BadText)?;
+    store.add_bytes(&bytes)
+}
+
+fn latin1(text: &str) -> Option<Vec<u8>> {
+    text.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect()
+}
+
+/// `bytearray()`, `bytearray(bytes)` and `bytearray(text, "latin1")`.
+fn byte_array(arguments: &[Value], store: &mut Store, fields: &Fields) -> Result<Value, Fault> {
+    let bytes = match *arguments {
+        [] => Value::Utf8(store.add_text(b"")?),
+        [bytes] => bytes,
+        _ => encode(arguments, store, fields)?,
+    };
+    match bytes {
+        Value::Utf8(span) | Value::Bytes(span) => Ok(Value::ByteArray(span)),
+        // Nothing changes it, so it may as well be shared.
+        Value::Payload(_) if store.raw(bytes).is_some() => Ok(bytes),
+        _ => Ok(Value::Opaque { hashable: false }),
+    }
 }
 
 /// `Decimal("12.5")`. What is no amount of money (`NaN`, too large) is kept as what no field may hold.
@@ -145,6 +286,11 @@ impl Store {
     pub fn add_str(&mut self, bytes: &[u8], fields: &Fields) -> Result<Value, Fault> {
         if let Some(field) = fields.find(bytes) {
             return Ok(Value::Field(field));
+        }
+        if self.keeps_states
+            && let Some(key) = fields.find_state(bytes)
+        {
+            return Ok(Value::Field(key));
         }
         if let Some(value) = self.intern(Origin::Str, bytes)? {
             return Ok(value);

@@ -154,7 +154,9 @@ impl<'a> Machine<'a> {
 
             op::GLOBAL | op::STACK_GLOBAL | op::INST => self.global(code)?,
             op::REDUCE => self.reduce()?,
-            op::NEWOBJ | op::NEWOBJ_EX | op::OBJ | op::BUILD => return Err(self.refuse(code)?),
+            op::NEWOBJ => self.new_object()?,
+            op::BUILD => self.build()?,
+            op::NEWOBJ_EX | op::OBJ => return Err(self.refuse(code)?),
             op::PERSID | op::BINPERSID | op::EXT1 | op::EXT2 | op::EXT4 => return Err(Fault::Opcode),
             op::NEXT_BUFFER | op::READONLY_BUFFER => return Err(PickleFault::OutOfBand.into()),
             _ => return Err(PickleFault::UnknownOpcode(code).into()),
@@ -235,6 +237,9 @@ impl<'a> Machine<'a> {
             self.store.add_str(&text, self.fields)?
         } else {
             let length = self.length(code)?;
+            if self.is_long(length) {
+                return self.payload(length, true);
+            }
             self.store.add_str(self.reader.text(length)?, self.fields)?
         };
         self.push(value)
@@ -253,11 +258,27 @@ impl<'a> Machine<'a> {
 
     fn byte_string(&mut self, code: u8) -> Result<(), Fault> {
         let length = self.length(code)?;
+        if self.is_long(length) {
+            return self.payload(length, false);
+        }
         let bytes = self.reader.text(length)?;
         let value = match code {
-            op::BYTEARRAY8 => Value::Opaque { hashable: false },
+            op::BYTEARRAY8 => Value::ByteArray(self.store.add_text(bytes)?),
             _ => self.store.add_bytes(bytes)?,
         };
+        self.push(value)
+    }
+
+    /// Whether this is too long for a field. It may still be an array's, where it is kept apart; what cannot be kept is
+    /// refused before it is read.
+    fn is_long(&self, length: u64) -> bool {
+        length > self.limits.text_bytes_max as u64 && length <= self.limits.decoder_bytes_max as u64
+    }
+
+    fn payload(&mut self, length: u64, is_text: bool) -> Result<(), Fault> {
+        let mut bytes = Vec::new();
+        self.reader.long_bytes(length, &mut bytes, &mut self.store.budget)?;
+        let value = self.store.add_payload(bytes, is_text)?;
         self.push(value)
     }
 

@@ -1,12 +1,19 @@
 //! The streaming pickle machine: opcodes in, rows out.
 
+mod arrow;
 mod budget;
+mod column;
 mod containers;
+mod frame;
 mod globals;
 mod intern;
 mod keep;
 mod machine;
 mod memo;
+mod moments;
+mod names;
+mod numpy;
+mod objects;
 mod opcode;
 mod reader;
 mod stack;

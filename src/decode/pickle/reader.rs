@@ -2,6 +2,7 @@
 
 use super::super::error::{DecodeError, Fault, Limit, PickleFault};
 use super::super::gzip::Inflate;
+use super::budget::Budget;
 use super::opcode::Opcode;
 
 /// What is inflated at a time: small enough to stay in the cache.
@@ -87,6 +88,21 @@ impl<'a> Reader<'a> {
             Ok(length) if length <= self.text_bytes_max => self.bytes(length),
             _ => Err(Limit::TextBytes.into()),
         }
+    }
+
+    /// Appends the next `length` bytes to `out`, counting its growth before it grows.
+    pub fn long_bytes(&mut self, length: u64, out: &mut Vec<u8>, budget: &mut Budget) -> Result<(), Fault> {
+        let mut missing = length;
+        while missing > 0 {
+            if self.at == self.end && !self.fill()? {
+                return Err(PickleFault::Truncated.into());
+            }
+            let step = (self.end - self.at).min(usize::try_from(missing).unwrap_or(usize::MAX));
+            budget.extend_scattered(out, &self.window[self.at..self.at + step])?;
+            self.at += step;
+            missing -= step as u64;
+        }
+        Ok(())
     }
 
     /// The bytes up to the next line feed, which is skipped.

@@ -11,6 +11,8 @@ use super::super::error::{DecodeError, Fault};
 use super::super::fields::FieldId;
 use super::super::rows::Rows;
 use super::budget::Budget;
+use super::column::Column;
+use super::globals::Global;
 use super::machine::Machine;
 use super::value::Value;
 
@@ -87,43 +89,46 @@ impl Machine<'_> {
                 rows.add(value, &mut self.store)?;
                 Ok(Shape::Rows)
             }
-            _ => Err(DecodeError::NoRows { found: type_name(value), offset: self.reader.offset() }.into()),
+            _ => match self.store.object(value) {
+                Some(frame) if frame.class == Global::Frame => self.read_frame(frame, rows),
+                _ => Err(DecodeError::NoRows { found: type_name(value), offset: self.reader.offset() }.into()),
+            },
         }
     }
 
     fn holds_columns(&self, id: u32) -> bool {
-        self.fields.scalars().any(|field| self.store.get(id, field).is_some_and(|value| column(value).is_some()))
+        self.fields.scalars().any(|field| self.store.get(id, field).is_some_and(|value| self.may_be_column(value)))
+    }
+
+    fn may_be_column(&self, value: Value) -> bool {
+        match value {
+            Value::List(_) | Value::Tuple(_) => true,
+            Value::Object(_) => self.store.object(value).is_some_and(|object| object.class.holds_values()),
+            _ => false,
+        }
     }
 
     fn read_columns(&mut self, id: u32, rows: &mut Rows) -> Result<Shape, Fault> {
         let offset = self.reader.offset();
-        let mut columns: Vec<(FieldId, u32)> = Vec::new();
+        let unequal = || Fault::from(DecodeError::UnequalColumns { offset });
+        let mut columns: Vec<(FieldId, Column)> = Vec::new();
         for field in self.fields.of_row() {
-            match self.store.get(id, field).map(column) {
-                None => {}
-                Some(Some(column)) => columns.push((field, column)),
-                Some(None) => return Err(DecodeError::UnequalColumns { offset }.into()),
+            if let Some(value) = self.store.get(id, field) {
+                columns.push((field, self.resolver().column(value, 0)?.ok_or_else(unequal)?));
             }
         }
-        let length = self.column_length(id).ok_or(DecodeError::UnequalColumns { offset })?;
-        for index in 0..length {
-            rows.begin();
-            for &(field, column) in &columns {
-                let value = self.store.item(column, index).ok_or_else(item_missing)?;
-                rows.set(field, value);
-            }
-            rows.end(&mut self.store)?;
+        let length = columns.first().map_or(0, |column| column.1.length);
+        if columns.iter().any(|column| column.1.length != length) {
+            return Err(unequal());
         }
+        let others: Vec<Value> = self.store.items(id).iter().map(|item| item.1).chain(self.unknown_columns()).collect();
+        for other in others {
+            if self.resolver().length_of(other)?.is_some_and(|other| other != length) {
+                return Err(unequal());
+            }
+        }
+        self.read_rows(&columns, length, rows)?;
         Ok(if length == 0 { Shape::Empty } else { Shape::Columns })
-    }
-
-    /// The length that all columns have, unknown ones included.
-    fn column_length(&self, id: u32) -> Option<usize> {
-        let known = self.store.items(id).iter().map(|item| item.1);
-        let mut lengths =
-            known.chain(self.unknown_columns()).filter_map(column).map(|column| self.store.length(column));
-        let length = lengths.next().unwrap_or(0);
-        lengths.all(|other| other == length).then_some(length)
     }
 
     /// The last value of every unknown key.
@@ -147,14 +152,6 @@ fn item_missing() -> DecodeError {
     DecodeError::Defect { detail: "an element was not kept".into() }
 }
 
-/// The elements of a column.
-fn column(value: Value) -> Option<u32> {
-    match value {
-        Value::List(id) | Value::Tuple(id) => Some(id),
-        _ => None,
-    }
-}
-
 fn type_name(value: Value) -> &'static str {
     match value {
         Value::Absent => "nothing",
@@ -169,7 +166,11 @@ fn type_name(value: Value) -> &'static str {
         Value::List(_) => "a list",
         Value::Tuple(_) => "a tuple",
         Value::Set => "a set",
-        Value::Opaque { .. } => "an object",
+        Value::ByteArray(_) => "a bytearray",
+        Value::Payload(_) => "a str or bytes",
+        Value::Time(_) | Value::Duration(_) | Value::Offset(_) => "a time",
+        Value::NotAvailable | Value::Missing => "NA",
+        Value::Object(_) | Value::Opaque { .. } => "an object",
         Value::Global(_) => "a class",
     }
 }

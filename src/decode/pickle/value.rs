@@ -12,6 +12,7 @@ use super::super::fields::{FieldId, Fields};
 use super::budget::Budget;
 use super::globals::Global;
 use super::intern::{INTERNED, Interner, Origin, TextName};
+use super::objects::{Object, Payload};
 use crate::model::RejectReason;
 
 /// Bytes in the store's text, or an interned text.
@@ -56,6 +57,22 @@ pub enum Value {
     Tuple(u32),
     /// A set whose elements are not kept.
     Set,
+    /// `bytearray`.
+    ByteArray(Span),
+    /// Text or bytes longer than a field may be: they can only be an array's.
+    Payload(u32),
+    /// An instant of `datetime`, pandas or numpy, in Unix seconds, cut off downwards.
+    Time(i64),
+    /// `datetime.timedelta`, in microseconds.
+    Duration(i64),
+    /// A time zone, or what it is at some instant: seconds east of Greenwich.
+    Offset(i32),
+    /// pandas' `NA` or `NaT`.
+    NotAvailable,
+    /// `NA`, `NaT` or NaN in a DataFrame, where they stand for no value.
+    Missing,
+    /// An instance of a class that is known.
+    Object(u32),
     /// An object that no field may hold.
     Opaque {
         hashable: bool,
@@ -72,6 +89,10 @@ impl Value {
             Self::Long(_) | Self::Digits(_) | Self::Dict(_) | Self::List(_) | Self::Tuple(_) => true,
             Self::Absent | Self::None | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Field(_) => false,
             Self::Decimal { .. } | Self::Set | Self::Opaque { .. } | Self::Global(_) => false,
+            Self::ByteArray(span) => span.at & INTERNED == 0,
+            Self::Time(_) | Self::Duration(_) | Self::Offset(_) | Self::NotAvailable | Self::Missing => false,
+            // These are kept to the dump's end, with what an object refers to.
+            Self::Object(_) | Self::Payload(_) => false,
         }
     }
 }
@@ -114,7 +135,7 @@ pub struct Store {
     pub budget: Budget,
     nesting_max: usize,
     interner: Interner,
-    text: Vec<u8>,
+    pub(super) text: Vec<u8>,
     sequences: Vec<Sequence>,
     rests: Vec<Vec<Value>>,
     dicts: Vec<Dict>,
@@ -127,6 +148,12 @@ pub struct Store {
     mark: StoreMark,
     /// Something from before the mark refers to something after it.
     escaped: bool,
+    pub(super) objects: Vec<Object>,
+    pub(super) payloads: Vec<Payload>,
+    /// From here on `text` is of one row only.
+    pub(super) scratch_at: usize,
+    /// A class was named whose instances have a state: the keys of states are told apart from other texts.
+    pub(super) keeps_states: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -154,6 +181,10 @@ impl Store {
             json_places: Vec::new(),
             mark: StoreMark::default(),
             escaped: false,
+            objects: Vec::new(),
+            payloads: Vec::new(),
+            scratch_at: usize::MAX,
+            keeps_states: false,
         }
     }
 
@@ -167,6 +198,10 @@ impl Store {
         self.json = HashMap::new();
         self.json_places.clear();
         self.interner.end_dump();
+        self.objects.clear();
+        self.payloads.clear();
+        self.scratch_at = usize::MAX;
+        self.keeps_states = false;
         self.budget.forget_scattered();
         self.set_mark();
     }
@@ -380,6 +415,7 @@ impl Store {
 
     /// Counts the value of a dict's item into the dict's nesting.
     pub fn attach_to_dict(&mut self, id: u32, value: Value) -> Result<(), Fault> {
+        refuse_payload(value)?;
         let depth = self.attach(value, Value::Dict(id))?;
         let node = &mut self.dicts[id as usize].node;
         node.depth = node.depth.max(depth);
@@ -402,7 +438,7 @@ impl Store {
 
     pub fn is_hashable(&self, value: Value) -> bool {
         match value {
-            Value::Dict(_) | Value::List(_) | Value::Set => false,
+            Value::Dict(_) | Value::List(_) | Value::Set | Value::ByteArray(_) => false,
             Value::Tuple(id) => self.sequences[id as usize].hashable,
             Value::Opaque { hashable } => hashable,
             _ => true,
@@ -410,10 +446,16 @@ impl Store {
     }
 
     pub fn json(&self, span: Span) -> Option<Result<Ids, RejectReason>> {
+        if self.is_scratch(span) {
+            return None;
+        }
         self.json.get(&span.at).copied()
     }
 
     pub fn remember_json(&mut self, span: Span, ids: Result<Ids, RejectReason>) -> Result<(), Fault> {
+        if self.is_scratch(span) {
+            return Ok(());
+        }
         self.budget.charge_scattered(JSON_ENTRY_BYTES)?;
         self.json.insert(span.at, ids);
         self.json_places.push(span.at);
@@ -489,6 +531,11 @@ impl Store {
 }
 
 /// A place in the store, which ends at 2^31.
-fn place(index: usize) -> Result<u32, Fault> {
+pub(super) fn place(index: usize) -> Result<u32, Fault> {
     u32::try_from(index).ok().filter(|&index| index < INTERNED).ok_or(Limit::DecoderBytes.into())
+}
+
+/// Only arguments, which are tuples, may be longer than text is allowed to be.
+pub(super) fn refuse_payload(value: Value) -> Result<(), Fault> {
+    if matches!(value, Value::Payload(_)) { Err(Limit::TextBytes.into()) } else { Ok(()) }
 }

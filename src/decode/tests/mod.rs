@@ -5,6 +5,7 @@ mod fixtures;
 mod gzip;
 mod hostile;
 mod json;
+mod pandas;
 mod row_rules;
 mod shapes;
 mod sharing;
