@@ -6,6 +6,7 @@ mod gzip;
 mod hostile;
 mod json;
 mod pandas;
+mod pandas_hostile;
 mod row_rules;
 mod shapes;
 mod sharing;
