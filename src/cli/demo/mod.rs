@@ -40,7 +40,8 @@ const SHOWN_ROWS: usize = 5;
 pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
     let dir = folder(&args)?;
     let logs = dir.join("logs");
-    eprintln!("generating {} log files of {} rows in {}", args.files, thousands(args.rows), logs.display());
+    let (files, rows) = (args.files, thousands(args.rows));
+    eprintln!("generating {files} log files of {rows} rows, and one that is cut in half, in {}", logs.display());
     write_logs(&logs, &args)?;
 
     let database = dir.join("xc2.db");
@@ -55,11 +56,11 @@ pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
 
     print_reports(&store, &config).await?;
     let open = FailedFilter { state: Some(FailedState::Open), ..FailedFilter::default() };
-    let failures = failed::rows(&store.failed(&open).await?);
-    output::print(&format!("\nfailed objects\n{}", shortened(failures).to_table()))?;
+    let failures = store.failed(&open).await?;
+    output::print(&format!("\nfailed objects\n{}", shortened(failed::rows(&failures)).to_table()))?;
     let balance = store.audit(None, None).await?;
     output::print(&format!("\n{}", audit::verdict(&balance)))?;
-    output::print(&summary(&done, elapsed, &database, &logs))?;
+    output::print(&summary(&done, failures.len(), elapsed, &database, &logs))?;
     if balance.findings.is_empty() { Ok(()) } else { Err(CliError::Said) }
 }
 
@@ -153,7 +154,7 @@ fn shortened(failed: Rows) -> Rows {
     Rows { columns, rows }
 }
 
-fn summary(done: &Tallied, elapsed: Duration, database: &Path, logs: &Path) -> String {
+fn summary(done: &Tallied, failures: usize, elapsed: Duration, database: &Path, logs: &Path) -> String {
     let per_second = (done.rows as f64 / elapsed.as_secs_f64()) as u64;
     format!(
         "counted: {} objects, {} rows in {:.2} s ({} rows/s, from reading the files to the last commit)\n\
@@ -166,7 +167,7 @@ fn summary(done: &Tallied, elapsed: Duration, database: &Path, logs: &Path) -> S
         elapsed.as_secs_f64(),
         thousands(per_second),
         done.duplicates,
-        done.failed,
+        failures,
         thousands(done.unmapped_media_rows),
         logs.display(),
         database.display(),
