@@ -15,6 +15,9 @@ pub(crate) type Ids = [i64; 3];
 /// Reads JSON text. Blank text, `null` and `[]` are no ads: three zeros. The text as a whole must be valid, as Python's
 /// `json` has it (`NaN` and `Infinity` are numbers there); elements after the first may be anything.
 pub(crate) fn parse(text: &[u8], fields: &Fields) -> Result<Ids, RejectReason> {
+    if let Some(ids) = flat(text, fields) {
+        return Ok(ids);
+    }
     if text.iter().all(u8::is_ascii_whitespace) {
         return Ok([0; 3]);
     }
@@ -26,6 +29,92 @@ pub(crate) fn parse(text: &[u8], fields: &Fields) -> Result<Ids, RejectReason> {
         Ok([Some(inventory), Some(ad), Some(demand)]) => Ok([inventory, ad, demand]),
         Ok(_) => Err(RejectReason::IdNotAnInteger),
         Err(_) => Err(RejectReason::AdsUnreadable),
+    }
+}
+
+/// Reads what nearly all `ads` look like, `[{"aid": 1, "_god": 2, "did": 3}]`: one object, keys without escapes, integers.
+/// `None` for anything else, which `parse` reads.
+pub(crate) fn flat(text: &[u8], fields: &Fields) -> Option<Ids> {
+    let mut scan = Scan { text, at: 0 };
+    let mut ids = [0; 3];
+    scan.take(b'[')?;
+    scan.take(b'{')?;
+    loop {
+        let key = scan.key()?;
+        scan.take(b':')?;
+        let value = scan.integer()?;
+        for (id, field) in ids.iter_mut().zip(fields.ids) {
+            if fields.name(field).as_bytes() == key {
+                *id = value;
+            }
+        }
+        match scan.next()? {
+            b',' => {}
+            b'}' => break,
+            _ => return None,
+        }
+    }
+    scan.take(b']')?;
+    scan.skip_blanks();
+    (scan.at == text.len()).then_some(ids)
+}
+
+struct Scan<'t> {
+    text: &'t [u8],
+    at: usize,
+}
+
+impl<'t> Scan<'t> {
+    fn skip_blanks(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.text.get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    /// The next byte that is not blank.
+    fn next(&mut self) -> Option<u8> {
+        self.skip_blanks();
+        self.at += 1;
+        self.text.get(self.at - 1).copied()
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.next()? == byte).then_some(())
+    }
+
+    /// A string of printable ASCII.
+    fn key(&mut self) -> Option<&'t [u8]> {
+        self.take(b'"')?;
+        let start = self.at;
+        loop {
+            match *self.text.get(self.at)? {
+                b'"' => break,
+                b'\\' | 0..0x20 | 0x7f.. => return None,
+                _ => self.at += 1,
+            }
+        }
+        self.at += 1;
+        self.text.get(start..self.at - 1)
+    }
+
+    fn integer(&mut self) -> Option<i64> {
+        /// So many digits fit.
+        const DIGITS_MAX: usize = 18;
+        self.skip_blanks();
+        let negative = self.text.get(self.at) == Some(&b'-');
+        self.at += usize::from(negative);
+        let start = self.at;
+        let mut value = 0;
+        while let Some(digit @ b'0'..=b'9') = self.text.get(self.at) {
+            if self.at - start == DIGITS_MAX {
+                return None;
+            }
+            value = value * 10 + i64::from(digit - b'0');
+            self.at += 1;
+        }
+        let digits = self.text.get(start..self.at)?;
+        let well_formed = !digits.is_empty() && (digits.len() == 1 || digits[0] != b'0');
+        well_formed.then_some(if negative { -value } else { value })
     }
 }
 

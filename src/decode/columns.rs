@@ -57,12 +57,28 @@ impl Columns {
         self.media_keys.codes.len()
     }
 
-    /// `measures` are in the schema's order. `name` is that of the media key's text, where it has one.
-    pub fn push(&mut self, timestamp: i64, media_key: &str, name: Option<TextName>, ids: Ids, measures: &[i64]) {
-        self.media_keys.push(media_key, name);
-        let row = std::iter::once(timestamp).chain(ids).chain(measures.iter().copied());
-        for (column, value) in self.integers.iter_mut().zip(row) {
-            column.push(value);
+    /// The code of a media key that this batch has, by the name of its text.
+    #[inline]
+    pub fn known_code(&self, name: TextName) -> Option<u32> {
+        self.media_keys.known_code(name)
+    }
+
+    /// The code of a media key, whose text may have a name.
+    pub fn code(&mut self, media_key: &str, name: Option<TextName>) -> u32 {
+        self.media_keys.code(media_key, name)
+    }
+
+    /// `measures` are in the schema's order, at least as many.
+    #[inline]
+    pub fn push(&mut self, timestamp: i64, media_key: u32, ids: Ids, measures: &[i64]) {
+        self.media_keys.codes.push(media_key);
+        let [timestamps, inventories, ads, demands, counted @ ..] = &mut self.integers[..] else { return };
+        timestamps.push(timestamp);
+        inventories.push(ids[0]);
+        ads.push(ids[1]);
+        demands.push(ids[2]);
+        for (column, value) in counted.iter_mut().zip(measures) {
+            column.push(*value);
         }
     }
 
@@ -104,7 +120,7 @@ struct Texts {
     named: Box<[(u64, u32)]>,
 }
 
-const NAMED_SLOTS: usize = 4096;
+const NAMED_SLOTS: usize = 8192;
 const NO_NAME: u64 = u64::MAX;
 
 impl Default for Texts {
@@ -121,25 +137,23 @@ impl Default for Texts {
 }
 
 impl Texts {
-    fn push(&mut self, text: &str, name: Option<TextName>) {
-        let Some(TextName(name)) = name else {
-            let code = self.code(text);
-            self.codes.push(code);
-            return;
-        };
-        // The multiplier spreads places that are close to each other (Fibonacci hashing).
-        let slot = (name.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize % NAMED_SLOTS;
-        let (known, code) = self.named[slot];
-        if known == name {
-            self.codes.push(code);
-            return;
-        }
-        let code = self.code(text);
-        self.named[slot] = (name, code);
-        self.codes.push(code);
+    #[inline]
+    fn known_code(&self, TextName(name): TextName) -> Option<u32> {
+        let (known, code) = self.named[slot_of(name)];
+        (known == name).then_some(code)
     }
 
-    fn code(&mut self, text: &str) -> u32 {
+    fn code(&mut self, text: &str, name: Option<TextName>) -> u32 {
+        let Some(name) = name else { return self.code_of_text(text) };
+        if let Some(code) = self.known_code(name) {
+            return code;
+        }
+        let code = self.code_of_text(text);
+        self.named[slot_of(name.0)] = (name.0, code);
+        code
+    }
+
+    fn code_of_text(&mut self, text: &str) -> u32 {
         let Self { distinct, ends, code_of, hasher, .. } = self;
         let hash = hasher.hash_one(text);
         if let Some(&code) = code_of.find(hash, |&code| text_of(distinct, ends, code) == text) {
@@ -166,6 +180,12 @@ impl Texts {
         let keys = UInt32Array::new(codes.clone(), None);
         Ok((Arc::new(DictionaryArray::<UInt32Type>::try_new(keys, Arc::new(values))?), codes))
     }
+}
+
+/// Where the code of a named text may be. The multiplier spreads places that are close to each other (Fibonacci hashing).
+#[inline]
+fn slot_of(name: u64) -> usize {
+    (name.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 51) as usize % NAMED_SLOTS
 }
 
 fn text_of<'t>(distinct: &'t str, ends: &[usize], code: u32) -> &'t str {

@@ -1,16 +1,27 @@
 //! Rows on their way from the pickle to the sink: judged one by one, gathered into batches.
 
+use std::fmt::Write;
+
 use arrow::array::RecordBatch;
 
+use super::ads_json::Ids;
 use super::columns::Columns;
 use super::error::{DecodeError, Fault, Limit};
 use super::fields::{FieldId, Fields};
-use super::pickle::{Keep, Store, Value};
+use super::pickle::{Keep, Span, Store, TextName, Value};
 use super::rules;
 use crate::model::{Limits, LogSchema, RejectReason, Rejects};
 
+/// A media key that is known to fit.
+#[derive(Clone, Copy)]
+pub(crate) enum MediaKey {
+    Empty,
+    Text(TextName, Span),
+    Number(i64),
+}
+
 pub(crate) struct Rows<'a> {
-    schema: &'a LogSchema,
+    pub schema: &'a LogSchema,
     fields: &'a Fields,
     sink: &'a mut dyn FnMut(&RecordBatch),
     rows_max: u64,
@@ -24,6 +35,8 @@ pub(crate) struct Rows<'a> {
     batches_seen: u64,
     /// The values of the row at hand, by field.
     row: Vec<Value>,
+    /// Of the row at hand, where they are known without its `ads`.
+    ids: Option<Result<Ids, RejectReason>>,
     measures: Vec<i64>,
     text: String,
 }
@@ -48,6 +61,7 @@ impl<'a> Rows<'a> {
             batches: 0,
             batches_seen,
             row: vec![Value::Absent; fields.len()],
+            ids: None,
             measures: Vec::with_capacity(fields.measures.len()),
             text: String::new(),
         }
@@ -82,12 +96,21 @@ impl<'a> Rows<'a> {
     /// Begins a row that is given field by field.
     pub fn begin(&mut self) {
         self.row.fill(Value::Absent);
+        self.ids = None;
+    }
+
+    /// Sets the ids of a row's `ads` instead of the `ads` themselves.
+    pub fn set_ids(&mut self, ids: Result<Ids, RejectReason>) {
+        self.ids = Some(ids);
     }
 
     pub fn set(&mut self, field: FieldId, value: Value) {
         // What is beyond is a key of some object's state.
         if let Some(slot) = self.row.get_mut(field.0 as usize) {
             *slot = value;
+        }
+        if field == self.fields.ads {
+            self.ids = None;
         }
     }
 
@@ -102,6 +125,35 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
+    /// Adds a row that was judged while it was read. `measures` may be more than there are.
+    #[inline]
+    pub fn accept(
+        &mut self,
+        timestamp: i64,
+        media_key: MediaKey,
+        ids: Ids,
+        measures: &[i64],
+        store: &Store,
+    ) -> Result<(), Fault> {
+        self.count_row()?;
+        let columns = &mut self.columns;
+        let code = match media_key {
+            MediaKey::Empty => columns.code("", None),
+            MediaKey::Text(name, span) => match columns.known_code(name) {
+                Some(code) => code,
+                None => columns.code(store.text(span), Some(name)),
+            },
+            MediaKey::Number(number) => {
+                self.text.clear();
+                let _ = write!(self.text, "{number}");
+                columns.code(&self.text, None)
+            }
+        };
+        columns.push(timestamp, code, ids, measures);
+        if columns.rows() >= self.batch_rows { Ok(self.flush()?) } else { Ok(()) }
+    }
+
+    #[inline]
     fn count_row(&mut self) -> Result<(), Fault> {
         if self.rows >= self.rows_max {
             return Err(Limit::Rows.into());
@@ -111,14 +163,17 @@ impl<'a> Rows<'a> {
     }
 
     fn judge(&mut self, store: &mut Store) -> Result<Result<(), RejectReason>, Fault> {
-        let Self { schema, fields, row, measures, text, columns, .. } = self;
+        let Self { schema, fields, row, ids, measures, text, columns, .. } = self;
         let value = |field: FieldId| row[field.0 as usize];
         let timestamp = match rules::timestamp(value(fields.timestamp), &schema.window) {
             Ok(timestamp) => timestamp,
             Err(reason) => return Ok(Err(reason)),
         };
         // Before the media key, whose text borrows the store; the media key's reason goes first all the same.
-        let ids = rules::ids(value(fields.ads), store, fields)?;
+        let ids = match *ids {
+            Some(ids) => ids,
+            None => rules::ids(value(fields.ads), store, fields)?,
+        };
         let media_key = value(fields.media_key);
         let name = store.text_name(media_key);
         let media_key = match rules::media_key(media_key, schema.media_key_chars_max, store, fields, text) {
@@ -136,7 +191,8 @@ impl<'a> Rows<'a> {
                 Err(reason) => return Ok(Err(reason)),
             }
         }
-        columns.push(timestamp, media_key, name, ids, measures);
+        let code = columns.code(media_key, name);
+        columns.push(timestamp, code, ids, measures);
         Ok(Ok(()))
     }
 

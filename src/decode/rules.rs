@@ -94,9 +94,14 @@ pub(crate) fn ids(value: Value, store: &mut Store, fields: &Fields) -> Result<Re
 }
 
 fn ids_of_dict(dict: u32, store: &Store, fields: &Fields) -> Result<Ids, RejectReason> {
+    ids_of(fields.ids.map(|field| store.get(dict, field).unwrap_or(Value::Absent)))
+}
+
+/// The ids that the values of an ad are.
+pub(crate) fn ids_of(values: [Value; 3]) -> Result<Ids, RejectReason> {
     let mut ids = [0; 3];
-    for (slot, field) in ids.iter_mut().zip(fields.ids) {
-        *slot = match store.get(dict, field).unwrap_or(Value::Absent) {
+    for (slot, value) in ids.iter_mut().zip(values) {
+        *slot = match value {
             Value::Absent | Value::None => 0,
             value => integer(value).ok_or(RejectReason::IdNotAnInteger)?,
         };

@@ -17,6 +17,7 @@ impl Micros {
 
     /// The micros of the shortest decimal text that reads back as `value`: `0.1` is exactly 100,000.
     /// `None` when `value` is not finite or does not fit.
+    #[inline]
     pub fn from_f64(value: f64) -> Option<Micros> {
         if !value.is_finite() {
             return None;
@@ -33,6 +34,7 @@ impl Micros {
     /// Decimal numbers of at most 15 digits map to distinct doubles. So when one of them reads back as `value` it is
     /// the shortest text of `value`, and here `micros / 10^6` does: both are exact, and their quotient is rounded
     /// once, as reading the text would.
+    #[inline]
     fn from_few_digits(value: f64) -> Option<Micros> {
         const UNITS_MAX: f64 = 1e9;
         const MICROS_PER_UNIT: f64 = 1e6;

@@ -3,6 +3,7 @@
 use super::super::error::{DecodeError, Fault, Limit, PickleFault};
 use super::super::fields::Fields;
 use super::super::rows::Rows;
+use super::fast::Fast;
 use super::keep::Keep;
 use super::memo::{Entry, Memo, MemoMark};
 use super::opcode::{self as op, PROTOCOL_MAX};
@@ -22,10 +23,11 @@ pub struct Machine<'a> {
     /// Of the memo when the row at hand began.
     pub(super) memo_mark: MemoMark,
     pub(super) keep: Keep,
+    pub(super) fast: Fast,
     pub(super) stack: Stack,
     pub(super) top_level: TopLevel,
     /// Where the current frame ends.
-    frame_end: Option<u64>,
+    pub(super) frame_end: Option<u64>,
     /// The highest one that an opcode belongs to or PROTO names.
     pub protocol: u8,
 }
@@ -40,6 +42,7 @@ impl<'a> Machine<'a> {
             memo: Memo::default(),
             memo_mark: MemoMark::default(),
             keep: Keep::default(),
+            fast: Fast::new(Self::may_be_fast(limits.nesting_max, fields)),
             stack: Stack::new(limits.nesting_max),
             top_level: TopLevel::default(),
             frame_end: None,
@@ -57,6 +60,7 @@ impl<'a> Machine<'a> {
         self.frame_end = None;
         self.keep = if hold { Keep::Everything } else { keep };
         self.begin_row();
+        self.fast.begin_dump();
         let run = self.run_to_stop(rows);
         match run {
             // Rows that have been read were not listed. Whether that is an error shows when none is read too early.
@@ -87,13 +91,18 @@ impl<'a> Machine<'a> {
     /// Reads rows ahead of the opcode that lists them, where a dict follows that nothing but a row can be.
     fn between_rows(&mut self, rows: &mut Rows) -> Result<(), Fault> {
         let Some(list) = self.top_level.streamed() else { return Ok(()) };
-        if self.reader.peek() != Some(op::EMPTY_DICT) || self.stack.lowest() != Some(Value::List(list)) {
+        // A mark begins a dict of protocol 0.
+        let code = self.reader.peek();
+        if !matches!(code, Some(op::EMPTY_DICT | op::MARK)) || self.stack.lowest() != Some(Value::List(list)) {
             return Ok(());
         }
         if self.stack.height() == 2 {
+            if code != Some(op::EMPTY_DICT) {
+                return Ok(());
+            }
             self.read_waiting(rows)?;
         }
-        Ok(())
+        self.fast_rows(list, rows)
     }
 
     fn stop(&mut self) -> Result<Value, Fault> {
@@ -321,6 +330,7 @@ impl<'a> Machine<'a> {
         let value = self.stack.top()?;
         if !self.memo.put(index, value, &mut self.store.budget)? {
             self.store.escape();
+            self.fast.forget_gets();
         }
         Ok(())
     }

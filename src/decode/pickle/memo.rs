@@ -141,7 +141,8 @@ impl Memo {
         Ok(false)
     }
 
-    fn word_of(&mut self, value: Value, budget: &mut Budget) -> Result<Word, Fault> {
+    /// The word of a value, which may take room.
+    pub fn word_of(&mut self, value: Value, budget: &mut Budget) -> Result<Word, Fault> {
         if let Some(word) = Word::of(value) {
             return Ok(word);
         }
@@ -225,10 +226,13 @@ impl Memo {
         if !wide_is_needed {
             self.wide.truncate(mark.wide);
         }
-        if self.recent.len() >= 2 * PAGE {
-            self.turn_page(budget)?;
-        }
-        Ok(())
+        self.turn_pages(budget)
+    }
+
+    /// Nothing will be rolled back from here on: what is long past becomes a page.
+    #[inline]
+    pub fn turn_pages(&mut self, budget: &mut Budget) -> Result<(), Fault> {
+        if self.recent.len() >= 2 * PAGE { self.turn_page(budget) } else { Ok(()) }
     }
 
     fn turn_page(&mut self, budget: &mut Budget) -> Result<(), Fault> {

@@ -4,6 +4,7 @@ mod arrow;
 mod budget;
 mod column;
 mod containers;
+mod fast;
 mod frame;
 mod globals;
 mod intern;

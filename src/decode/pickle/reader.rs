@@ -52,6 +52,24 @@ impl<'a> Reader<'a> {
         self.window.get(self.at..self.end)?.first().copied()
     }
 
+    /// What has been inflated and not read.
+    #[inline]
+    pub fn unread(&self) -> &[u8] {
+        self.window.get(self.at..self.end).unwrap_or_default()
+    }
+
+    /// Moves on by bytes of `unread`.
+    pub fn advance(&mut self, bytes: usize) {
+        self.at += bytes;
+        self.opcode = None;
+        self.opcode_offset = self.offset();
+    }
+
+    /// Inflates more while less than `bytes_max` is unread. False when nothing came.
+    pub fn grow(&mut self, bytes_max: usize) -> Result<bool, Fault> {
+        if self.end - self.at >= bytes_max { Ok(false) } else { self.fill() }
+    }
+
     /// The next opcode's code. From here on errors are placed at it.
     pub fn opcode(&mut self) -> Result<u8, Fault> {
         self.opcode = None;

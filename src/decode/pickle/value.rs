@@ -427,7 +427,13 @@ impl Store {
     pub fn freeze(&mut self, row: Value, ads: FieldId) {
         let Value::Dict(row) = row else { return };
         self.dicts[row as usize].node.frozen = true;
-        let Some(Value::List(ads) | Value::Tuple(ads)) = self.get(row, ads) else { return };
+        if let Some(ads) = self.get(row, ads) {
+            self.freeze_ads(ads);
+        }
+    }
+
+    pub fn freeze_ads(&mut self, ads: Value) {
+        let (Value::List(ads) | Value::Tuple(ads)) = ads else { return };
         let sequence = &mut self.sequences[ads as usize];
         match sequence.first {
             Value::Absent => sequence.node.frozen = true,

@@ -1,0 +1,516 @@
+//! One row straight from the window. Every function here either takes what it is named after, exactly as the machine would
+//! have understood it, or gives up (`None`) for the machine to read the row from its start.
+
+use std::ops::RangeInclusive;
+
+use super::super::super::ads_json::{self, Ids};
+use super::super::super::fields::{FieldId, Fields};
+use super::super::super::rows::Rows;
+use super::super::super::rules;
+use super::super::memo::{Entry, Memo, Word};
+use super::super::opcode as op;
+use super::super::text::{self, Integer};
+use super::super::value::{Store, Value};
+use super::keys::{Key, Keys, Role};
+use crate::model::RejectReason;
+
+/// Containers within a field that does not count.
+pub const SKIPPED_DEPTH_MAX: usize = 4;
+
+pub struct Parse<'p> {
+    pub bytes: &'p [u8],
+    pub at: usize,
+    pub memo: &'p mut Memo,
+    pub store: &'p mut Store,
+    pub fields: &'p Fields,
+    /// Of rows and of their ads.
+    pub keys: &'p mut [Keys; 2],
+    pub text_bytes_max: usize,
+    pub media_key_chars_max: usize,
+    pub window: &'p RangeInclusive<i64>,
+    /// MEMOIZE sets the next entry.
+    pub is_gapless: bool,
+    /// The row's parts are made and kept, as the machine would.
+    pub keeps_parts: bool,
+    /// Bit n is set when an opcode of protocol n was read.
+    pub protocols: u8,
+}
+
+pub enum Ads {
+    Ids(Result<Ids, RejectReason>),
+    Value(Value),
+}
+
+pub const ROW: usize = 0;
+pub const AD: usize = 1;
+
+impl<'p> Parse<'p> {
+    pub fn row(&mut self, rows: &mut Rows) -> Option<()> {
+        self.dict_start()?;
+        self.put(Word::FORGOTTEN)?;
+        rows.begin();
+        let ads = self.fields.ads;
+        self.items::<ROW>(|parse, field| {
+            match field {
+                Some(field) if field == ads => match parse.ads()? {
+                    Ads::Ids(ids) => rows.set_ids(ids),
+                    Ads::Value(value) => {
+                        parse.store.freeze_ads(value);
+                        rows.set(ads, value);
+                    }
+                },
+                Some(field) => rows.set(field, parse.value()?),
+                None => parse.skip(SKIPPED_DEPTH_MAX)?,
+            }
+            Some(())
+        })
+    }
+
+    /// The list of dicts, the JSON text or whatever else is a row's `ads`.
+    fn ads(&mut self) -> Option<Ads> {
+        let code = self.peek()?;
+        if code == op::EMPTY_LIST || code == op::MARK {
+            return self.list_of_ads();
+        }
+        if !matches!(code, op::SHORT_BINUNICODE | op::BINUNICODE) || self.keeps_parts {
+            return self.value().map(Ads::Value);
+        }
+        let text = self.sized(code)?;
+        self.of_protocol(op::Opcode::of(code)?.protocol);
+        if let Some(ids) = ads_json::flat(text, self.fields) {
+            self.put(Word::FORGOTTEN)?;
+            return Some(Ads::Ids(Ok(ids)));
+        }
+        let value = self.store.add_str(text, self.fields).ok()?;
+        self.put_value(value)?;
+        Some(Ads::Value(value))
+    }
+
+    fn list_of_ads(&mut self) -> Option<Ads> {
+        self.list_start()?;
+        let list_at = self.memo.next();
+        self.put(Word::FORGOTTEN)?;
+        let first_at = self.memo.next();
+        let mut first = [Value::Absent; 3];
+        let mut length = 0;
+        self.elements(|parse| {
+            length += 1;
+            if length > 1 {
+                return parse.skip(SKIPPED_DEPTH_MAX);
+            }
+            first = parse.first_ad()?;
+            Some(())
+        })?;
+        if self.keeps_parts {
+            return self.keep_ads(list_at, first_at, first, length).map(Ads::Value);
+        }
+        Some(Ads::Ids(rules::ids_of(first)))
+    }
+
+    /// Of the first ad only the ids count.
+    fn first_ad(&mut self) -> Option<[Value; 3]> {
+        self.dict_start()?;
+        self.put(Word::FORGOTTEN)?;
+        let roles = self.fields.ids;
+        let mut ids = [Value::Absent; 3];
+        self.items::<AD>(|parse, field| {
+            let Some(field) = field.filter(|field| roles.contains(field)) else {
+                return parse.skip(SKIPPED_DEPTH_MAX);
+            };
+            let value = parse.value()?;
+            for (id, _) in ids.iter_mut().zip(roles).filter(|(_, role)| *role == field) {
+                *id = value;
+            }
+            Some(())
+        })?;
+        Some(ids)
+    }
+
+    /// Makes the list and its first element, as far as they are more than their ids no longer.
+    fn keep_ads(&mut self, list_at: u64, first_at: u64, ids: [Value; 3], length: usize) -> Option<Value> {
+        let list = self.store.add_list().ok()?;
+        let Value::List(list_id) = list else { return None };
+        if length > 1 {
+            return None;
+        }
+        if length == 1 {
+            let first = self.store.add_dict().ok()?;
+            let Value::Dict(first_id) = first else { return None };
+            self.store.expect_items(first_id, ids.len()).ok()?;
+            for (field, value) in self.fields.ids.into_iter().zip(ids) {
+                if value != Value::Absent {
+                    self.store.set(first_id, field, value).ok()?;
+                }
+            }
+            self.store.append(list_id, first, false).ok()?;
+            self.name_kept(first_at, first)?;
+        }
+        self.name_kept(list_at, list)?;
+        Some(list)
+    }
+
+    /// Gives the memo entry of a container its value, where it has an entry.
+    fn name_kept(&mut self, index: u64, value: Value) -> Option<()> {
+        let word = Word::of(value)?;
+        self.memo.overwrite(usize::try_from(index).ok()?, word, &mut self.store.budget).ok()
+    }
+
+    /// A value of a field that does not count.
+    pub fn skip(&mut self, depth: usize) -> Option<()> {
+        match self.peek()? {
+            op::EMPTY_LIST | op::EMPTY_DICT | op::MARK if depth == 0 || self.keeps_parts => None,
+            op::EMPTY_LIST => self.skip_list(depth - 1),
+            op::EMPTY_DICT => self.skip_dict(depth - 1),
+            op::MARK if self.is_old_start(op::LIST) => self.skip_list(depth - 1),
+            op::MARK => self.skip_dict(depth - 1),
+            _ => self.value().map(|_| ()),
+        }
+    }
+
+    fn skip_list(&mut self, depth: usize) -> Option<()> {
+        self.list_start()?;
+        self.put(Word::FORGOTTEN)?;
+        self.elements(|parse| parse.skip(depth))
+    }
+
+    fn skip_dict(&mut self, depth: usize) -> Option<()> {
+        self.dict_start()?;
+        self.put(Word::FORGOTTEN)?;
+        let item = |parse: &mut Self| {
+            let key = parse.value()?;
+            parse.store.is_hashable(key).then(|| parse.skip(depth))?
+        };
+        loop {
+            match self.peek()? {
+                op::MARK if !self.is_old_start(op::DICT) => {
+                    self.at += 1;
+                    self.of_protocol(1);
+                    while self.peek()? != op::SETITEMS {
+                        item(self)?;
+                    }
+                    self.at += 1;
+                }
+                code if is_text_or_get(code) => {
+                    item(self)?;
+                    self.take(op::SETITEM)?;
+                }
+                _ => return Some(()),
+            }
+        }
+    }
+
+    /// The elements of a list that has begun: `(vvv..e` or `va`, as often as they come.
+    fn elements(&mut self, mut element: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        loop {
+            match self.peek()? {
+                op::MARK if !self.is_old_start(op::DICT) && !self.is_old_start(op::LIST) => {
+                    self.at += 1;
+                    self.of_protocol(1);
+                    while self.peek()? != op::APPENDS {
+                        element(self)?;
+                    }
+                    self.at += 1;
+                }
+                op::EMPTY_DICT | op::MARK => {
+                    element(self)?;
+                    self.take(op::APPEND)?;
+                }
+                _ => return Some(()),
+            }
+        }
+    }
+
+    /// What comes after a row that can be another one's beginning only when this one is complete.
+    pub fn ends_row(&mut self, listed_together: bool) -> Option<()> {
+        match self.peek()? {
+            op::EMPTY_DICT | op::APPENDS if listed_together => Some(()),
+            op::APPEND if !listed_together => self.take(op::APPEND),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    /// The operand of the opcode at hand, both of which are taken.
+    #[inline]
+    fn operand<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let start = self.at + 1;
+        let operand = self.bytes.get(start..start + N)?.try_into().ok()?;
+        self.at = start + N;
+        Some(operand)
+    }
+
+    #[inline]
+    fn of_protocol(&mut self, protocol: u8) {
+        self.protocols |= 1 << protocol;
+    }
+
+    #[inline]
+    pub fn is_old_start(&self, code: u8) -> bool {
+        self.bytes.get(self.at..self.at + 2) == Some(&[op::MARK, code])
+    }
+
+    fn dict_start(&mut self) -> Option<()> {
+        self.container_start(op::EMPTY_DICT, op::DICT)
+    }
+
+    fn list_start(&mut self) -> Option<()> {
+        self.container_start(op::EMPTY_LIST, op::LIST)
+    }
+
+    #[inline]
+    fn container_start(&mut self, empty: u8, old: u8) -> Option<()> {
+        if self.peek()? == empty {
+            self.at += 1;
+            self.of_protocol(1);
+            return Some(());
+        }
+        if self.is_old_start(old) {
+            self.at += 2;
+            return Some(());
+        }
+        None
+    }
+
+    /// The items of a dict that has begun: `(kvkvkv..u` or `kvs`, as often as they come.
+    #[inline]
+    fn items<const KIND: usize>(
+        &mut self,
+        mut value: impl FnMut(&mut Self, Option<FieldId>) -> Option<()>,
+    ) -> Option<()> {
+        self.keys[KIND].begin();
+        loop {
+            match self.peek()? {
+                op::MARK if !self.is_old_start(op::DICT) => {
+                    self.at += 1;
+                    self.of_protocol(1);
+                    while self.peek()? != op::SETITEMS {
+                        let field = self.key::<KIND>()?;
+                        value(self, field)?;
+                    }
+                    self.at += 1;
+                }
+                code if is_text_or_get(code) => {
+                    let field = self.key::<KIND>()?;
+                    value(self, field)?;
+                    self.take(op::SETITEM)?;
+                }
+                _ => return Some(()),
+            }
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, code: u8) -> Option<()> {
+        (self.peek()? == code).then(|| self.at += 1)
+    }
+
+    #[inline]
+    fn key<const KIND: usize>(&mut self) -> Option<Option<FieldId>> {
+        let Some(key) = self.keys[KIND].find(self.bytes, self.at) else { return self.new_key::<KIND>() };
+        let (field, word, protocols) = (key.field, key.word, key.protocols);
+        self.at += key.length();
+        self.protocols |= protocols;
+        if let Some(word) = word {
+            self.put(word)?;
+        }
+        Some(field)
+    }
+
+    fn new_key<const KIND: usize>(&mut self) -> Option<Option<FieldId>> {
+        let start = self.at;
+        let code = self.peek()?;
+        let is_get = matches!(code, op::BINGET | op::LONG_BINGET | op::GET);
+        let value = if is_get { self.get(code)? } else { self.text(code)? };
+        let field = match value {
+            Value::Field(field) => Some(field),
+            Value::Text(_) | Value::OldText(_) | Value::Surrogates(_) => None,
+            _ => return None,
+        };
+        let word = if is_get { None } else { Some(Word::of(value)?) };
+        let protocol = op::Opcode::of(code)?.protocol;
+        let role = Role::of(KIND, field, self.fields);
+        self.keys[KIND].learn(Key::new(self.bytes.get(start..self.at)?, field, role, word, protocol));
+        self.of_protocol(protocol);
+        if let Some(word) = word {
+            self.put(word)?;
+        }
+        Some(field)
+    }
+
+    /// The memo opcode that may follow what can be memoized.
+    #[inline]
+    pub fn put(&mut self, word: Word) -> Option<()> {
+        let code = self.peek()?;
+        let index = match code {
+            op::MEMOIZE => {
+                self.at += 1;
+                self.of_protocol(4);
+                self.memo.is_gapless().then(|| self.memo.next())?
+            }
+            op::BINPUT => u64::from(self.operand::<1>()?[0]),
+            op::LONG_BINPUT => u64::from(u32::from_le_bytes(self.operand()?)),
+            op::PUT => text::index(self.line()?).ok()?,
+            _ => return Some(()),
+        };
+        if index != self.memo.next() {
+            return None;
+        }
+        if code == op::BINPUT || code == op::LONG_BINPUT {
+            self.of_protocol(1);
+        }
+        self.memo.push(word, &mut self.store.budget).ok()
+    }
+
+    pub fn put_value(&mut self, value: Value) -> Option<()> {
+        if !matches!(self.peek()?, op::MEMOIZE | op::BINPUT | op::LONG_BINPUT | op::PUT) {
+            return Some(());
+        }
+        let word = match Word::of(value) {
+            Some(word) => word,
+            None if self.keeps_parts => self.memo.word_of(value, &mut self.store.budget).ok()?,
+            None => Word::FORGOTTEN,
+        };
+        self.put(word)
+    }
+
+    pub fn get(&mut self, code: u8) -> Option<Value> {
+        let index = match code {
+            op::BINGET => u64::from(self.operand::<1>()?[0]),
+            op::LONG_BINGET => u64::from(u32::from_le_bytes(self.operand()?)),
+            _ => text::index(self.line()?).ok()?,
+        };
+        match self.memo.get(index, self.store) {
+            Entry::Value(Value::Dict(id)) if self.store.is_gone(id) => None,
+            Entry::Value(value) => Some(value),
+            Entry::Missing | Entry::Forgotten => None,
+        }
+    }
+
+    /// The operand of the opcode at hand up to the line feed.
+    fn line(&mut self) -> Option<&'p [u8]> {
+        /// Numbers and short texts.
+        const LINE_BYTES_MAX: usize = 256;
+        let bytes: &'p [u8] = self.bytes;
+        let rest = bytes.get(self.at + 1..)?;
+        let rest = &rest[..rest.len().min(LINE_BYTES_MAX).min(self.text_bytes_max + 1)];
+        let length = rest.iter().position(|&byte| byte == b'\n')?;
+        self.at += length + 2;
+        Some(&rest[..length])
+    }
+
+    /// A value that is no container, or one from the memo.
+    #[inline]
+    pub fn value(&mut self) -> Option<Value> {
+        let code = self.peek()?;
+        let (value, protocol) = match code {
+            op::BININT1 => (Value::Int(i64::from(self.operand::<1>()?[0])), 1),
+            op::BININT2 => (Value::Int(i64::from(u16::from_le_bytes(self.operand()?))), 1),
+            op::BININT => (Value::Int(i64::from(i32::from_le_bytes(self.operand()?))), 1),
+            op::BINFLOAT => (Value::Float(f64::from_be_bytes(self.operand()?)), 1),
+            _ => return self.other_value(code),
+        };
+        self.of_protocol(protocol);
+        Some(value)
+    }
+
+    fn other_value(&mut self, code: u8) -> Option<Value> {
+        let value = match code {
+            op::BINGET | op::LONG_BINGET | op::GET => self.get(code)?,
+            op::NONE => self.constant(Value::None),
+            op::NEWTRUE => self.constant(Value::Bool(true)),
+            op::NEWFALSE => self.constant(Value::Bool(false)),
+            op::INT => match self.line()? {
+                b"01" => Value::Bool(true),
+                b"00" => Value::Bool(false),
+                line => small(text::decimal_integer(line).ok()?)?,
+            },
+            op::LONG => {
+                let line = self.line()?;
+                small(text::decimal_integer(line.strip_suffix(b"L").unwrap_or(line)).ok()?)?
+            }
+            op::LONG1 => {
+                let length = usize::from(*self.bytes.get(self.at + 1)?);
+                let start = self.at + 2;
+                let value = small(text::binary_integer(self.bytes.get(start..start + length)?))?;
+                self.at = start + length;
+                value
+            }
+            op::FLOAT => Value::Float(text::float(self.line()?).ok()?),
+            op::SHORT_BINBYTES | op::BINBYTES => {
+                let bytes = self.sized(code)?;
+                let value = self.store.add_bytes(bytes).ok()?;
+                self.put_value(value)?;
+                value
+            }
+            _ => {
+                let value = self.text(code)?;
+                self.put_value(value)?;
+                value
+            }
+        };
+        self.of_protocol(op::Opcode::of(code)?.protocol);
+        Some(value)
+    }
+
+    fn constant(&mut self, value: Value) -> Value {
+        self.at += 1;
+        value
+    }
+
+    /// A text, without the memo opcode that may follow.
+    fn text(&mut self, code: u8) -> Option<Value> {
+        let fields = self.fields;
+        match code {
+            op::SHORT_BINUNICODE | op::BINUNICODE => {
+                let text = self.sized(code)?;
+                self.store.add_str(text, fields).ok()
+            }
+            op::SHORT_BINSTRING | op::BINSTRING => {
+                let text = self.sized(code)?;
+                self.store.add_old_str(text, fields).ok()
+            }
+            op::UNICODE => {
+                let text = text::raw_unicode_escape(self.line()?).ok()?;
+                self.store.add_str(&text, fields).ok()
+            }
+            op::STRING => {
+                let text = text::quoted_string(self.line()?).ok()?;
+                self.store.add_old_str(&text, fields).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// Text or bytes behind their length.
+    #[inline]
+    pub fn sized(&mut self, code: u8) -> Option<&'p [u8]> {
+        let bytes: &'p [u8] = self.bytes;
+        let length = match code {
+            op::SHORT_BINUNICODE | op::SHORT_BINSTRING | op::SHORT_BINBYTES => usize::from(self.operand::<1>()?[0]),
+            _ => usize::try_from(i32::from_le_bytes(self.operand()?)).ok()?,
+        };
+        let sized = bytes.get(self.at..self.at + length)?;
+        self.at += length;
+        (length <= self.text_bytes_max).then_some(sized)
+    }
+}
+
+pub fn is_text_or_get(code: u8) -> bool {
+    is_text(code) || matches!(code, op::BINGET | op::LONG_BINGET | op::GET)
+}
+
+fn is_text(code: u8) -> bool {
+    matches!(code, op::SHORT_BINUNICODE | op::BINUNICODE | op::UNICODE)
+        || matches!(code, op::SHORT_BINSTRING | op::BINSTRING | op::STRING)
+}
+
+fn small<T>(integer: Integer<T>) -> Option<Value> {
+    match integer {
+        Integer::Small(small) => Some(Value::Int(small)),
+        Integer::Large(_) => None,
+    }
+}
