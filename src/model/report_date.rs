@@ -42,39 +42,48 @@ impl FromStr for ReportDate {
     }
 }
 
-/// Turns Unix seconds into dates of one time zone; remembers the last day, since logs are about in order.
+/// Turns Unix seconds into dates of one time zone; remembers the last days, since logs are about in order.
 pub struct Calendar {
     zone: TimeZone,
-    /// First second of `date`, and the first second after it.
-    day: std::ops::Range<i64>,
+    /// The newest last.
+    days: [Day; 4],
+}
+
+#[derive(Clone, Copy)]
+struct Day {
+    /// The first second of the date, and the first one after it.
+    begin: i64,
+    end: i64,
     date: ReportDate,
 }
 
 impl Calendar {
     pub fn new(zone: TimeZone) -> Self {
-        Self { zone, day: 0..0, date: ReportDate(0) }
+        Self { zone, days: [Day { begin: 0, end: 0, date: ReportDate(0) }; 4] }
     }
 
     /// The date of a Unix second. Seconds outside of the years -9999 to 9999 are clamped to their ends.
     pub fn date(&mut self, second: i64) -> ReportDate {
-        if !self.day.contains(&second) {
-            self.turn_to(second);
+        let known = self.days.iter().rev().find(|day| day.begin <= second && second < day.end);
+        match known {
+            Some(day) => day.date,
+            None => self.turn_to(second),
         }
-        self.date
     }
 
-    fn turn_to(&mut self, second: i64) {
+    fn turn_to(&mut self, second: i64) -> ReportDate {
         let clamped = second.clamp(Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
         let instant = Timestamp::from_second(clamped).unwrap_or(Timestamp::UNIX_EPOCH);
         let zoned = instant.to_zoned(self.zone.clone());
-        self.date = ReportDate::of(zoned.date());
+        let date = ReportDate::of(zoned.date());
         let start = zoned.start_of_day().map(|day| day.timestamp().as_second());
         let end = zoned.tomorrow().and_then(|next| next.start_of_day()).map(|day| day.timestamp().as_second());
         // At the ends of time there is no day before or after: such a second is looked up each time.
-        self.day = match (start, end) {
-            (Ok(start), Ok(end)) => start..end,
-            _ => 0..0,
-        };
+        if let (Ok(begin), Ok(end)) = (start, end) {
+            self.days.rotate_left(1);
+            self.days[3] = Day { begin, end, date };
+        }
+        date
     }
 }
 
