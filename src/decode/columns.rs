@@ -109,38 +109,29 @@ impl Columns {
 }
 
 /// A column of texts, each distinct one kept once.
+#[derive(Default)]
 struct Texts {
     codes: Vec<u32>,
     /// The distinct texts, one after the other, and where each ends.
     distinct: String,
     ends: Vec<usize>,
+    /// Codes by name: the batch that has it, and the code there.
+    named: Vec<(u32, u32)>,
+    /// Of the names in `named`.
+    epoch: u32,
+    batch: u32,
+    /// Codes by text, of the first `hashed`: needed only where a text of the batch has no name, or an old one.
     code_of: HashTable<u32>,
+    hashed: usize,
+    has_nameless: bool,
     hasher: DefaultHashBuilder,
-    /// Codes of texts that have a name, each in the one place where it may be.
-    named: Box<[(u64, u32)]>,
-}
-
-const NAMED_SLOTS: usize = 8192;
-const NO_NAME: u64 = u64::MAX;
-
-impl Default for Texts {
-    fn default() -> Self {
-        Self {
-            codes: Vec::new(),
-            distinct: String::new(),
-            ends: Vec::new(),
-            code_of: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
-            named: vec![(NO_NAME, 0); NAMED_SLOTS].into_boxed_slice(),
-        }
-    }
 }
 
 impl Texts {
     #[inline]
-    fn known_code(&self, TextName(name): TextName) -> Option<u32> {
-        let (known, code) = self.named[slot_of(name)];
-        (known == name).then_some(code)
+    fn known_code(&self, name: TextName) -> Option<u32> {
+        let &(batch, code) = self.named.get(name.number as usize)?;
+        (batch == self.batch && name.epoch == self.epoch).then_some(code)
     }
 
     fn code(&mut self, text: &str, name: Option<TextName>) -> u32 {
@@ -148,27 +139,53 @@ impl Texts {
         if let Some(code) = self.known_code(name) {
             return code;
         }
-        let code = self.code_of_text(text);
-        self.named[slot_of(name.0)] = (name.0, code);
+        if name.epoch != self.epoch {
+            self.named.clear();
+            self.epoch = name.epoch;
+            self.has_nameless = true;
+        }
+        let code = if self.has_nameless { self.code_of_text(text) } else { self.add(text) };
+        self.set_name(name, code);
+        code
+    }
+
+    fn set_name(&mut self, name: TextName, code: u32) {
+        let number = name.number as usize;
+        if number >= self.named.len() {
+            // No batch has this number.
+            self.named.resize(number + 1, (u32::MAX, 0));
+        }
+        self.named[number] = (self.batch, code);
+    }
+
+    fn add(&mut self, text: &str) -> u32 {
+        let code = self.ends.len() as u32;
+        self.distinct.push_str(text);
+        self.ends.push(self.distinct.len());
         code
     }
 
     fn code_of_text(&mut self, text: &str) -> u32 {
-        let Self { distinct, ends, code_of, hasher, .. } = self;
+        self.has_nameless = true;
+        let Self { distinct, ends, code_of, hashed, hasher, .. } = self;
+        let rehash = |&code: &u32| hasher.hash_one(text_of(distinct, ends, code));
+        for code in *hashed..ends.len() {
+            let code = code as u32;
+            code_of.insert_unique(rehash(&code), code, rehash);
+        }
+        *hashed = ends.len();
         let hash = hasher.hash_one(text);
         if let Some(&code) = code_of.find(hash, |&code| text_of(distinct, ends, code) == text) {
             return code;
         }
-        let code = ends.len() as u32;
-        distinct.push_str(text);
-        ends.push(distinct.len());
-        code_of.insert_unique(hash, code, |&code| hasher.hash_one(text_of(distinct, ends, code)));
-        code
+        self.add(text)
     }
 
     fn take(&mut self) -> Result<(ArrayRef, ScalarBuffer<u32>), ArrowError> {
         self.code_of.clear();
-        self.named.fill((NO_NAME, 0));
+        self.hashed = 0;
+        self.has_nameless = false;
+        self.batch = (self.batch + 1) % u32::MAX;
         let offset = |end: usize| {
             i32::try_from(end).map_err(|_| ArrowError::ComputeError("a batch's texts exceed 2 GiB".into()))
         };
@@ -180,12 +197,6 @@ impl Texts {
         let keys = UInt32Array::new(codes.clone(), None);
         Ok((Arc::new(DictionaryArray::<UInt32Type>::try_new(keys, Arc::new(values))?), codes))
     }
-}
-
-/// Where the code of a named text may be. The multiplier spreads places that are close to each other (Fibonacci hashing).
-#[inline]
-fn slot_of(name: u64) -> usize {
-    (name.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 51) as usize % NAMED_SLOTS
 }
 
 fn text_of<'t>(distinct: &'t str, ends: &[usize], code: u32) -> &'t str {

@@ -54,7 +54,7 @@ pub(crate) struct Fields {
     of_rows: usize,
     states: [FieldId; STATE_NAMES.len()],
     by_name: HashMap<Box<[u8]>, FieldId>,
-    /// Bit n is set when a name has n bytes: most texts are told from all names by that. Bit 63 is for longer ones.
+    /// Bit n is set when a name has n bytes, bit 63 when one is longer.
     lengths: u64,
     pub timestamp: FieldId,
     pub media_key: FieldId,
@@ -114,11 +114,15 @@ impl Fields {
         id
     }
 
+    #[inline]
     pub fn find(&self, name: &[u8]) -> Option<FieldId> {
-        if self.lengths >> name.len().min(63) & 1 == 0 {
-            return None;
-        }
-        self.by_name.get(name).copied()
+        if self.may_be_name(name) { self.by_name.get(name).copied() } else { None }
+    }
+
+    /// Tells most texts from all names by their length.
+    #[inline]
+    fn may_be_name(&self, text: &[u8]) -> bool {
+        self.lengths >> text.len().min(63) & 1 == 1
     }
 
     pub fn name(&self, id: FieldId) -> &str {

@@ -162,7 +162,7 @@ impl Object<'_> {
     fn read(&self, reading: Reading, sink: &mut dyn FnMut(&RecordBatch)) -> Result<Decoded, Stopped> {
         let mut rows = Rows::new(self.schema, self.fields, self.limits, reading.batches_seen, sink);
         let reader = Reader::new(Inflate::new(self.body, self.limits), self.limits.text_bytes_max);
-        let mut machine = Machine::new(reader, self.fields, self.limits);
+        let mut machine = Machine::new(reader, self.schema, self.fields, self.limits);
         let (mut dumps, mut shape) = (0, Shape::Empty);
         loop {
             match machine.reader.at_end() {
@@ -172,8 +172,7 @@ impl Object<'_> {
             }
             let accepted_before = rows.accepted();
             let hold = dumps >= reading.hold_from;
-            let read = machine.run(hold, reading.keep, &mut rows);
-            let read = read.and_then(|value| machine.read_top_level(value, &mut rows));
+            let read = machine.read_dump(hold, reading.keep, &mut rows);
             let rows_seen = rows.delivered().max(reading.rows_seen);
             let seen = Reading { batches_seen: rows.batches.max(reading.batches_seen), rows_seen, ..reading };
             match read {

@@ -35,8 +35,6 @@ pub(crate) struct Rows<'a> {
     batches_seen: u64,
     /// The values of the row at hand, by field.
     row: Vec<Value>,
-    /// Of the row at hand, where they are known without its `ads`.
-    ids: Option<Result<Ids, RejectReason>>,
     measures: Vec<i64>,
     text: String,
 }
@@ -61,7 +59,6 @@ impl<'a> Rows<'a> {
             batches: 0,
             batches_seen,
             row: vec![Value::Absent; fields.len()],
-            ids: None,
             measures: Vec::with_capacity(fields.measures.len()),
             text: String::new(),
         }
@@ -96,21 +93,12 @@ impl<'a> Rows<'a> {
     /// Begins a row that is given field by field.
     pub fn begin(&mut self) {
         self.row.fill(Value::Absent);
-        self.ids = None;
-    }
-
-    /// Sets the ids of a row's `ads` instead of the `ads` themselves.
-    pub fn set_ids(&mut self, ids: Result<Ids, RejectReason>) {
-        self.ids = Some(ids);
     }
 
     pub fn set(&mut self, field: FieldId, value: Value) {
         // What is beyond is a key of some object's state.
         if let Some(slot) = self.row.get_mut(field.0 as usize) {
             *slot = value;
-        }
-        if field == self.fields.ads {
-            self.ids = None;
         }
     }
 
@@ -163,17 +151,14 @@ impl<'a> Rows<'a> {
     }
 
     fn judge(&mut self, store: &mut Store) -> Result<Result<(), RejectReason>, Fault> {
-        let Self { schema, fields, row, ids, measures, text, columns, .. } = self;
+        let Self { schema, fields, row, measures, text, columns, .. } = self;
         let value = |field: FieldId| row[field.0 as usize];
         let timestamp = match rules::timestamp(value(fields.timestamp), &schema.window) {
             Ok(timestamp) => timestamp,
             Err(reason) => return Ok(Err(reason)),
         };
         // Before the media key, whose text borrows the store; the media key's reason goes first all the same.
-        let ids = match *ids {
-            Some(ids) => ids,
-            None => rules::ids(value(fields.ads), store, fields)?,
-        };
+        let ids = rules::ids(value(fields.ads), store, fields)?;
         let media_key = value(fields.media_key);
         let name = store.text_name(media_key);
         let media_key = match rules::media_key(media_key, schema.media_key_chars_max, store, fields, text) {

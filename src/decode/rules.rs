@@ -94,19 +94,19 @@ pub(crate) fn ids(value: Value, store: &mut Store, fields: &Fields) -> Result<Re
 }
 
 fn ids_of_dict(dict: u32, store: &Store, fields: &Fields) -> Result<Ids, RejectReason> {
-    ids_of(fields.ids.map(|field| store.get(dict, field).unwrap_or(Value::Absent)))
-}
-
-/// The ids that the values of an ad are.
-pub(crate) fn ids_of(values: [Value; 3]) -> Result<Ids, RejectReason> {
     let mut ids = [0; 3];
-    for (slot, value) in ids.iter_mut().zip(values) {
-        *slot = match value {
-            Value::Absent | Value::None => 0,
-            value => integer(value).ok_or(RejectReason::IdNotAnInteger)?,
-        };
+    for (slot, field) in ids.iter_mut().zip(fields.ids) {
+        *slot = id(store.get(dict, field).unwrap_or(Value::Absent))?;
     }
     Ok(ids)
+}
+
+/// An id of an ad.
+pub(crate) fn id(value: Value) -> Result<i64, RejectReason> {
+    match value {
+        Value::Absent | Value::None => Ok(0),
+        value => integer(value).ok_or(RejectReason::IdNotAnInteger),
+    }
 }
 
 fn ids_of_json(span: Span, store: &mut Store, fields: &Fields) -> Result<Result<Ids, RejectReason>, Fault> {

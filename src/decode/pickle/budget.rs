@@ -15,13 +15,18 @@ impl Budget {
         Self { held: 0, scattered: 0, max }
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn push<T>(&mut self, vec: &mut Vec<T>, item: T) -> Result<(), Fault> {
         if vec.len() == vec.capacity() {
-            self.reserve(vec, 1)?;
+            self.grow(vec)?;
         }
         vec.push(item);
         Ok(())
+    }
+
+    #[cold]
+    fn grow<T>(&mut self, vec: &mut Vec<T>) -> Result<(), Fault> {
+        self.reserve(vec, 1)
     }
 
     /// As `push`, into a vector that ends with the dump.

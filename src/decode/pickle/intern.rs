@@ -11,15 +11,18 @@ use super::value::{Span, Value};
 
 /// Longer ones are rarely written twice.
 pub const INTERNED_BYTES_MAX: usize = 64;
-/// Set in the place of an interned text, so that it cannot be mistaken for one of the store's own.
+/// Set in the place of an interned text, which is its number, so that it cannot be mistaken for one of the store's own.
 pub const INTERNED: u32 = 1 << 31;
-/// Where places end: they fit a word of the memo.
-const POOL_BYTES_MAX: usize = 1 << 28;
-const LENGTH_BYTES: usize = size_of::<u32>();
+/// Where numbers end: they fit a word of the memo.
+const TEXTS_MAX: usize = 1 << 28;
 
-/// Names a text for as long as the decoder lives: equal names are equal texts.
+/// Names a text for as long as the decoder lives: equal texts have equal names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TextName(pub u64);
+pub struct TextName {
+    /// Numbers begin again with every epoch.
+    pub epoch: u32,
+    pub number: u32,
+}
 
 /// Which opcodes wrote it: the same bytes mean something else as `str`, as `bytes` and as Python 2's `str`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,82 +34,165 @@ pub enum Origin {
 
 #[derive(Clone, Copy)]
 struct Interned {
+    /// The bytes themselves of a text of up to eight, else their hash.
+    digest: u64,
     at: u32,
-    origin: Origin,
+    length: u8,
     encoding: Encoding,
 }
 
 #[derive(Default)]
 pub struct Interner {
-    /// Every text behind its length.
     pool: Vec<u8>,
-    places: HashTable<Interned>,
-    hasher: DefaultHashBuilder,
+    texts: Vec<Interned>,
+    numbers: HashTable<u32>,
+    seed: Seed,
     epoch: u32,
 }
 
+/// What an input cannot know.
+struct Seed {
+    hasher: DefaultHashBuilder,
+    key: u64,
+    factor: u64,
+}
+
+impl Default for Seed {
+    fn default() -> Self {
+        let hasher = DefaultHashBuilder::default();
+        let (key, factor) = (hasher.hash_one(0), hasher.hash_one(1) | 1);
+        Self { hasher, key, factor }
+    }
+}
+
+impl Seed {
+    #[inline]
+    fn digest(&self, bytes: &[u8]) -> u64 {
+        match *bytes {
+            [] => 0,
+            [a] => u64::from(a),
+            [a, b] => u64::from(a) | u64::from(b) << 8,
+            [a, b, c] => u64::from(a) | u64::from(b) << 8 | u64::from(c) << 16,
+            // The two halves overlap where there are fewer than eight.
+            [..] if bytes.len() <= 8 => match (bytes.first_chunk(), bytes.last_chunk()) {
+                (Some(&first), Some(&last)) => {
+                    u64::from(u32::from_le_bytes(first)) | u64::from(u32::from_le_bytes(last)) << 32
+                }
+                _ => 0,
+            },
+            [..] => self.hasher.hash_one(bytes),
+        }
+    }
+
+    #[inline]
+    fn hash(&self, digest: u64, length: usize) -> u64 {
+        let product = u128::from(digest ^ self.key) * u128::from(self.factor.wrapping_add((length as u64) << 32));
+        product as u64 ^ (product >> 64) as u64
+    }
+}
+
 impl Interner {
-    /// `None` for bytes that are not to be interned: too long, or what no such opcode may write.
+    /// The value of bytes, kept once; `None` for bytes that are too long or that no such opcode may write.
+    #[inline]
     pub fn intern(&mut self, origin: Origin, bytes: &[u8], budget: &mut Budget) -> Result<Option<Value>, Fault> {
         if bytes.len() > INTERNED_BYTES_MAX {
             return Ok(None);
         }
-        let Self { pool, places, hasher, .. } = self;
-        let hash = hasher.hash_one(bytes);
-        if let Some(&known) = places.find(hash, |known| known.origin == origin && text_at(pool, known.at) == bytes) {
-            return Ok(Some(value(known, bytes.len())));
+        let digest = self.seed.digest(bytes);
+        let hash = self.seed.hash(digest, bytes.len());
+        let Self { pool, texts, numbers, .. } = self;
+        let is_same = |number: &u32| {
+            let text = &texts[*number as usize];
+            text.digest == digest
+                && usize::from(text.length) == bytes.len()
+                && (bytes.len() <= 8 || bytes_of(pool, text) == bytes)
+        };
+        if let Some(&number) = numbers.find(hash, is_same) {
+            return Ok(value(origin, number, &texts[number as usize]));
         }
+        self.add(origin, bytes, digest, hash, budget)
+    }
+
+    #[cold]
+    fn add(
+        &mut self,
+        origin: Origin,
+        bytes: &[u8],
+        digest: u64,
+        hash: u64,
+        budget: &mut Budget,
+    ) -> Result<Option<Value>, Fault> {
+        let Self { pool, texts, numbers, seed, .. } = self;
         let encoding = Encoding::of(bytes);
-        if pool.len() >= POOL_BYTES_MAX - LENGTH_BYTES || (origin, encoding) == (Origin::Str, Encoding::Neither) {
+        if texts.len() >= TEXTS_MAX || (origin, encoding) == (Origin::Str, Encoding::Neither) {
             return Ok(None);
         }
-        if places.len() == places.capacity() {
+        let hash_of = |number: &u32| {
+            let text = &texts[*number as usize];
+            seed.hash(text.digest, usize::from(text.length))
+        };
+        if numbers.len() == numbers.capacity() {
             // Twofold, and both tables exist while one is copied into the other.
-            budget.charge(places.allocation_size() * 2 + 256)?;
-            places.reserve(1, |known| hasher.hash_one(text_at(pool, known.at)));
+            budget.charge(numbers.allocation_size() * 2 + 256)?;
+            numbers.reserve(1, hash_of);
         }
-        budget.reserve(pool, LENGTH_BYTES + bytes.len())?;
-        pool.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-        let added = Interned { at: pool.len() as u32, origin, encoding };
+        let number = texts.len() as u32;
+        numbers.insert_unique(hash, number, hash_of);
+        budget.reserve(pool, bytes.len())?;
+        let text = Interned { digest, at: pool.len() as u32, length: bytes.len() as u8, encoding };
         pool.extend_from_slice(bytes);
-        places.insert_unique(hash, added, |known| hasher.hash_one(text_at(pool, known.at)));
-        Ok(Some(value(added, bytes.len())))
+        budget.push(texts, text)?;
+        Ok(value(origin, number, &text))
     }
 
-    /// The bytes of an interned text; `at` without its mark.
-    pub fn bytes(&self, at: u32) -> &[u8] {
-        text_at(&self.pool, at)
+    pub fn bytes(&self, number: u32) -> &[u8] {
+        self.texts.get(number as usize).map_or(&[], |text| bytes_of(&self.pool, text))
     }
 
+    pub fn span(&self, number: u32) -> Span {
+        span(number, self.texts.get(number as usize).map_or(0, |text| text.length))
+    }
+
+    #[inline]
     pub fn name(&self, span: Span) -> Option<TextName> {
-        (span.at & INTERNED != 0).then(|| TextName(u64::from(self.epoch) << 32 | u64::from(span.at)))
+        (span.at & INTERNED != 0).then_some(TextName { epoch: self.epoch, number: span.at & !INTERNED })
+    }
+
+    pub fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     /// A dump ends. What is small is kept, for the next dump will write the same.
     pub fn end_dump(&mut self) {
-        const KEPT_BYTES: usize = 64 << 10;
-        if self.pool.len() > KEPT_BYTES {
+        const KEPT_TEXTS: usize = 8 << 10;
+        if self.texts.len() > KEPT_TEXTS {
             self.pool.clear();
-            self.places.clear();
+            self.texts.clear();
+            self.numbers.clear();
             self.epoch = self.epoch.wrapping_add(1);
         }
     }
 }
 
-fn text_at(pool: &[u8], at: u32) -> &[u8] {
-    let at = at as usize;
-    let length = at.checked_sub(LENGTH_BYTES).and_then(|start| pool.get(start..at)?.try_into().ok());
-    let length = length.map_or(0, u32::from_le_bytes) as usize;
-    pool.get(at..at + length).unwrap_or_default()
+fn bytes_of<'p>(pool: &'p [u8], text: &Interned) -> &'p [u8] {
+    let at = text.at as usize;
+    pool.get(at..at + usize::from(text.length)).unwrap_or_default()
 }
 
-fn value(interned: Interned, length: usize) -> Value {
-    let span = Span { at: interned.at | INTERNED, length: length as u32 };
-    match (interned.origin, interned.encoding) {
-        (Origin::Str, Encoding::Utf8) => Value::Text(span),
-        (Origin::Str, _) => Value::Surrogates(span),
-        (Origin::OldStr, Encoding::Utf8) => Value::OldText(span),
-        (Origin::Bytes, Encoding::Utf8) => Value::Utf8(span),
-        (Origin::OldStr | Origin::Bytes, _) => Value::Bytes(span),
+#[inline]
+fn span(number: u32, length: u8) -> Span {
+    Span { at: number | INTERNED, length: u32::from(length) }
+}
+
+#[inline]
+fn value(origin: Origin, number: u32, text: &Interned) -> Option<Value> {
+    let span = span(number, text.length);
+    match (origin, text.encoding) {
+        (Origin::Str, Encoding::Utf8) => Some(Value::Text(span)),
+        (Origin::Str, Encoding::Surrogates) => Some(Value::Surrogates(span)),
+        (Origin::Str, Encoding::Neither) => None,
+        (Origin::OldStr, Encoding::Utf8) => Some(Value::OldText(span)),
+        (Origin::Bytes, Encoding::Utf8) => Some(Value::Utf8(span)),
+        (Origin::OldStr | Origin::Bytes, _) => Some(Value::Bytes(span)),
     }
 }

@@ -1,5 +1,6 @@
 //! The machine: one opcode at a time, from the stream to the stack, to the store, and rows out as they are complete.
 
+use super::super::Shape;
 use super::super::error::{DecodeError, Fault, Limit, PickleFault};
 use super::super::fields::Fields;
 use super::super::rows::Rows;
@@ -12,7 +13,7 @@ use super::stack::Stack;
 use super::text::{self, Integer};
 use super::top_level::TopLevel;
 use super::value::{Store, Value};
-use crate::model::Limits;
+use crate::model::{Limits, LogSchema};
 
 pub struct Machine<'a> {
     pub reader: Reader<'a>,
@@ -33,7 +34,7 @@ pub struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    pub fn new(reader: Reader<'a>, fields: &'a Fields, limits: &'a Limits) -> Self {
+    pub fn new(reader: Reader<'a>, schema: &LogSchema, fields: &'a Fields, limits: &'a Limits) -> Self {
         Self {
             reader,
             fields,
@@ -42,7 +43,7 @@ impl<'a> Machine<'a> {
             memo: Memo::default(),
             memo_mark: MemoMark::default(),
             keep: Keep::default(),
-            fast: Fast::new(Self::may_be_fast(limits.nesting_max, fields)),
+            fast: Fast::new(schema, fields, limits),
             stack: Stack::new(limits.nesting_max),
             top_level: TopLevel::default(),
             frame_end: None,
@@ -50,9 +51,9 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Runs one dump to its STOP, which returns its top-level value. Rows that are complete before go to `rows`, unless
-    /// they are to be held.
-    pub fn run(&mut self, hold: bool, keep: Keep, rows: &mut Rows) -> Result<Value, Fault> {
+    /// Reads one dump to its STOP and says how its rows were laid out. Rows that are complete before go to `rows` at
+    /// once, unless they are to be held.
+    pub fn read_dump(&mut self, hold: bool, keep: Keep, rows: &mut Rows) -> Result<Shape, Fault> {
         self.memo.clear();
         self.store.clear();
         self.stack.clear();
@@ -60,14 +61,16 @@ impl<'a> Machine<'a> {
         self.frame_end = None;
         self.keep = if hold { Keep::Everything } else { keep };
         self.begin_row();
-        self.fast.begin_dump();
-        let run = self.run_to_stop(rows);
-        match run {
+        self.fast.begin_dump(self.store.epoch());
+        if self.keep < Keep::Everything && self.fast_dump(rows)? {
+            return Ok(Shape::Rows);
+        }
+        match self.run_to_stop(rows) {
             // Rows that have been read were not listed. Whether that is an error shows when none is read too early.
             Err(Fault::Pickle(_) | Fault::Global { .. } | Fault::Opcode) if self.stack.taken => {
                 Err(Fault::Forgotten(Keep::Everything))
             }
-            run => run,
+            value => self.read_top_level(value?, rows),
         }
     }
 

@@ -61,6 +61,7 @@ impl Word {
     const TUPLE: u32 = 10;
 
     /// The word of a value that fits one.
+    #[inline]
     pub fn of(value: Value) -> Option<Word> {
         let interned = |tag, span: Span| (span.at & INTERNED != 0).then_some((tag, span.at & !INTERNED));
         let (tag, place) = match value {
@@ -172,7 +173,7 @@ impl Memo {
     }
 
     /// Appends an entry, for a reader that knows that the next one is meant.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, word: Word, budget: &mut Budget) -> Result<(), Fault> {
         budget.push(&mut self.recent, word)
     }

@@ -66,7 +66,7 @@ impl TopLevel {
 
 impl Machine<'_> {
     /// Reads the rows of a dump's value that have not been read yet.
-    pub fn read_top_level(&mut self, value: Value, rows: &mut Rows) -> Result<Shape, Fault> {
+    pub(super) fn read_top_level(&mut self, value: Value, rows: &mut Rows) -> Result<Shape, Fault> {
         if let Some(streamed) = self.top_level.list
             && value != Value::List(streamed)
             && self.store.length(streamed) > 0

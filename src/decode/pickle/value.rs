@@ -215,16 +215,23 @@ impl Store {
     }
 
     /// A text that is kept once; `None` when it is not of that kind.
+    #[inline]
     pub fn intern(&mut self, origin: Origin, bytes: &[u8]) -> Result<Option<Value>, Fault> {
         self.interner.intern(origin, bytes, &mut self.budget)
     }
 
-    /// The interned text at a place without its mark.
-    pub fn interned(&self, at: u32) -> Span {
-        Span { at: at | INTERNED, length: self.interner.bytes(at).len() as u32 }
+    /// Of the names of interned texts.
+    pub fn epoch(&self) -> u32 {
+        self.interner.epoch()
+    }
+
+    /// The interned text of a number.
+    pub fn interned(&self, number: u32) -> Span {
+        self.interner.span(number)
     }
 
     /// The name of a text that has one.
+    #[inline]
     pub fn text_name(&self, value: Value) -> Option<TextName> {
         match value {
             Value::Text(span) | Value::OldText(span) | Value::Utf8(span) => self.interner.name(span),
@@ -487,6 +494,12 @@ impl Store {
         self.escaped = false;
     }
 
+    /// Whether there is text since the mark.
+    #[inline]
+    pub fn has_text(&self) -> bool {
+        self.text.len() > self.mark.text
+    }
+
     /// Something may refer to what came after the mark.
     pub fn escape(&mut self) {
         self.escaped = true;
@@ -528,10 +541,10 @@ impl Store {
         self.dicts[id as usize].node.gone
     }
 
-    /// A list whose elements are read as they come got one more.
-    pub fn count_element(&mut self, id: u32) -> Result<(), Fault> {
+    /// A list whose elements are read as they come got more of them.
+    pub fn count_elements(&mut self, id: u32, more: u32) -> Result<(), Fault> {
         let length = &mut self.sequences[id as usize].length;
-        *length = length.checked_add(1).ok_or(Limit::DecoderBytes)?;
+        *length = length.checked_add(more).ok_or(Limit::DecoderBytes)?;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 
 use super::super::super::fields::{FieldId, Fields};
 use super::super::memo::Word;
-use super::parse::AD;
+use super::row::AD;
 use crate::model::MeasureKind;
 
 /// What a key's value is read for, where that is one thing.
@@ -13,10 +13,10 @@ pub enum Role {
     MediaKey,
     Ads,
     /// The nth measure.
-    Count(usize),
-    Money(usize),
+    Count(u8),
+    Money(u8),
     /// The nth id of an ad.
-    Id(usize),
+    Id(u8),
     Nothing,
     /// More than one of these.
     Several,
@@ -27,12 +27,12 @@ impl Role {
         let Some(field) = field else { return Role::Nothing };
         let mut roles: Vec<Role> = Vec::new();
         if kind == AD {
-            roles.extend(fields.ids.iter().enumerate().filter(|id| *id.1 == field).map(|(nth, _)| Role::Id(nth)));
+            roles.extend((0..).zip(fields.ids).filter(|id| id.1 == field).map(|(nth, _)| Role::Id(nth)));
         } else {
             let fixed =
                 [(fields.timestamp, Role::Timestamp), (fields.media_key, Role::MediaKey), (fields.ads, Role::Ads)];
             roles.extend(fixed.into_iter().filter(|role| role.0 == field).map(|role| role.1));
-            let measures = fields.measures.iter().enumerate().filter(|measure| measure.1.0 == field);
+            let measures = (0..=u8::MAX).zip(&fields.measures).filter(|measure| measure.1.0 == field);
             roles.extend(measures.map(|(nth, (_, kind))| match kind {
                 MeasureKind::Count => Role::Count(nth),
                 MeasureKind::Money => Role::Money(nth),
@@ -47,47 +47,40 @@ impl Role {
 }
 
 /// A key as it is written: opcode and operand.
+#[derive(Clone, Copy)]
 pub struct Key {
     /// The first eight bytes, or all of them under the mask where there are less.
     start: u64,
     mask: u64,
-    literal: Box<[u8]>,
     pub field: Option<FieldId>,
-    pub role: Role,
     /// What to memoize when it is text. Without, it names a memo entry, and means something else in the next dump.
     pub word: Option<Word>,
-    /// Bit n stands for the protocol that has its opcode.
-    pub protocols: u8,
+    pub role: Role,
+    length: u8,
 }
 
 const WORD_BYTES: usize = size_of::<u64>();
 
 impl Key {
-    pub fn new(literal: &[u8], field: Option<FieldId>, role: Role, word: Option<Word>, protocol: u8) -> Self {
-        let length = literal.len().min(WORD_BYTES);
+    /// Without `word` it names a memo entry. `None` when it is too long to be expected.
+    pub fn new(literal: &[u8], field: Option<FieldId>, role: Role, word: Option<Word>) -> Option<Key> {
+        let length = u8::try_from(literal.len()).ok()?;
+        let in_word = literal.len().min(WORD_BYTES);
         let mut start = [0; WORD_BYTES];
-        start[..length].copy_from_slice(&literal[..length]);
-        let mask = u64::MAX.checked_shr(8 * (WORD_BYTES - length) as u32).unwrap_or(0);
-        Self {
-            start: u64::from_le_bytes(start),
-            mask,
-            literal: literal.into(),
-            field,
-            role,
-            word,
-            protocols: 1 << protocol,
-        }
+        start[..in_word].copy_from_slice(&literal[..in_word]);
+        let mask = u64::MAX.checked_shr(8 * (WORD_BYTES - in_word) as u32).unwrap_or(0);
+        Some(Key { start: u64::from_le_bytes(start), mask, field, word, role, length })
     }
 
     #[inline(always)]
     pub fn length(&self) -> usize {
-        self.literal.len()
+        usize::from(self.length)
     }
 
+    /// Whether it is written where a word begins, as far as a word can tell.
     #[inline(always)]
-    fn is_at(&self, start: u64, bytes: &[u8], at: usize) -> bool {
-        start & self.mask == self.start
-            && (self.literal.len() <= WORD_BYTES || bytes.get(at..).is_some_and(|rest| rest.starts_with(&self.literal)))
+    fn begins(&self, word: u64) -> bool {
+        word & self.mask == self.start
     }
 }
 
@@ -100,8 +93,7 @@ pub fn word_at(bytes: &[u8], at: usize) -> Option<u64> {
 #[derive(Default)]
 pub struct Keys {
     known: Vec<Key>,
-    /// The one that is expected.
-    next: usize,
+    literals: Vec<Box<[u8]>>,
     has_gets: bool,
 }
 
@@ -109,64 +101,52 @@ pub struct Keys {
 const KEYS_MAX: usize = 128;
 
 impl Keys {
-    /// A dict begins.
-    #[inline]
-    pub fn begin(&mut self) {
-        self.next = 0;
-    }
-
-    /// The known key that is written at a place, most likely the next one.
-    pub fn find(&mut self, bytes: &[u8], at: usize) -> Option<&Key> {
-        let found = match self.expected(self.next, bytes, at) {
-            Some(_) => self.next,
-            None => self.find_elsewhere(self.next, word_at(bytes, at)?, bytes, at)?,
-        };
-        self.next = found + 1;
-        self.known.get(found)
-    }
-
-    /// The nth key, if it is written at a place.
+    /// The nth key, if it is written at a place where a word begins.
     #[inline(always)]
-    pub fn expected(&self, nth: usize, bytes: &[u8], at: usize) -> Option<&Key> {
-        let start = word_at(bytes, at)?;
-        self.known.get(nth).filter(|key| key.is_at(start, bytes, at))
+    pub fn expected(&self, nth: usize, word: u64, bytes: &[u8], at: usize) -> Option<Key> {
+        let key = self.known.get(nth)?;
+        (key.begins(word) && (key.length() <= WORD_BYTES || self.is_written(nth, bytes, at))).then_some(*key)
     }
 
-    /// Which key is written at a place where another one is expected.
-    #[cold]
-    pub fn unexpected(&self, nth: usize, bytes: &[u8], at: usize) -> Option<(usize, &Key)> {
-        let found = self.find_elsewhere(nth, word_at(bytes, at)?, bytes, at)?;
-        Some((found, self.known.get(found)?))
+    fn is_written(&self, nth: usize, bytes: &[u8], at: usize) -> bool {
+        bytes.get(at..).zip(self.literals.get(nth)).is_some_and(|(rest, literal)| rest.starts_with(literal))
     }
 
-    fn find_elsewhere(&self, next: usize, start: u64, bytes: &[u8], at: usize) -> Option<usize> {
-        let from = next.min(self.known.len());
-        let is_at = |index: &usize| self.known[*index].is_at(start, bytes, at);
-        (from..self.known.len()).find(is_at).or_else(|| (0..from).find(is_at))
+    /// Which key is written at a place, the nth one or, more likely than not, one that follows.
+    #[inline(never)]
+    pub fn find_from(&self, nth: usize, word: u64, bytes: &[u8], at: usize) -> Option<(usize, Key)> {
+        let nth = nth.min(self.known.len());
+        let expected = |index: usize| Some((index, self.expected(index, word, bytes, at)?));
+        (nth..self.known.len()).find_map(expected).or_else(|| (0..nth).find_map(expected))
     }
 
-    /// Adds a key that was read where another one, or none, was expected.
-    pub fn learn(&mut self, key: Key) {
+    /// Adds a key that is written where the nth is expected, and was not known.
+    pub fn learn(&mut self, nth: usize, key: Key, literal: &[u8]) -> Option<()> {
         if self.known.len() >= KEYS_MAX {
-            self.known.clear();
-            self.next = 0;
+            return None;
         }
-        // It was there all the same where the window's end hid it.
-        if let Some(known) = self.known.iter().position(|known| known.literal == key.literal) {
-            self.next = known + 1;
-            return;
-        }
+        let nth = nth.min(self.known.len());
+        self.known.insert(nth, key);
+        self.literals.insert(nth, literal.into());
         self.has_gets |= key.word.is_none();
-        let at = self.next.min(self.known.len());
-        self.known.insert(at, key);
-        self.next = at + 1;
+        Some(())
+    }
+
+    pub fn has_gets(&self) -> bool {
+        self.has_gets
+    }
+
+    pub fn clear(&mut self) {
+        *self = Self::default();
     }
 
     /// Memo entries mean something else from now on.
     pub fn forget_gets(&mut self) {
         if self.has_gets {
-            self.known.retain(|key| key.word.is_some());
             self.has_gets = false;
+            let mut is_text = self.known.iter().map(|key| key.word.is_some()).collect::<Vec<_>>().into_iter();
+            self.known.retain(|key| key.word.is_some());
+            self.literals.retain(|_| is_text.next().unwrap_or(false));
         }
     }
 }

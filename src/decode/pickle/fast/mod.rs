@@ -3,17 +3,24 @@
 //! It reads ahead of the opcode that lists them, as rows that wait are read, and it reads a row whole or not at all: then
 //! the machine reads that row, opcode by opcode. Both give the same rows.
 
+mod fields;
 mod keys;
-mod parse;
-mod plain;
+mod row;
+mod scan;
+mod template;
 
 use super::super::error::Fault;
+use super::super::fields::Fields;
 use super::super::rows::Rows;
 use super::keep::Keep;
 use super::machine::Machine;
+use super::memo::MemoMark;
 use super::opcode as op;
+use crate::model::{Limits, LogSchema};
+use fields::{Draft, MEASURES_MAX};
 use keys::Keys;
-use parse::Parse;
+use scan::{Scan, Step};
+use template::Template;
 
 /// Where fewer bytes are left, a row that cannot be read may only be cut off.
 const AHEAD_BYTES: usize = 4 << 10;
@@ -26,145 +33,269 @@ const NESTING_MIN: usize = 16;
 
 /// What the longest integer of 64 bits has.
 const NUMBER_CHARS_MAX: usize = 20;
+/// Makes of rows that are known at a time.
+const TEMPLATES_MAX: usize = 4;
+/// So many rows in a row of other makes make room for theirs.
+const MISSES_MAX: u32 = 256;
 
+/// What has been learnt of an object's rows.
 pub struct Fast {
+    enabled: bool,
     /// Of rows and of their ads.
     keys: [Keys; 2],
-    enabled: bool,
+    /// The last one that fitted comes first.
+    templates: Vec<Template>,
+    misses: u32,
+    /// Of the texts that keys and templates name.
+    epoch: u32,
+    /// Lends its memory.
+    trace: Vec<Step>,
     /// Rows in a row that could not be read, and how many are not even tried.
     failures: u32,
     rests: u32,
 }
 
 impl Fast {
-    pub fn new(enabled: bool) -> Self {
-        Self { keys: Default::default(), enabled, failures: 0, rests: 0 }
+    pub fn new(schema: &LogSchema, fields: &Fields, limits: &Limits) -> Self {
+        // A field of two roles would have two values here.
+        let has_clear_roles = fields.scalars().all(|field| field != fields.ads)
+            && fields.of_row().all(|field| !fields.ids.contains(&field));
+        let enabled = has_clear_roles
+            && limits.nesting_max >= NESTING_MIN
+            && schema.measures.len() <= MEASURES_MAX
+            && schema.media_key_chars_max >= NUMBER_CHARS_MAX;
+        Self {
+            enabled: enabled && !is_off(),
+            keys: Default::default(),
+            templates: Vec::new(),
+            misses: 0,
+            epoch: 0,
+            trace: Vec::new(),
+            failures: 0,
+            rests: 0,
+        }
     }
 
-    pub fn begin_dump(&mut self) {
+    /// The memo is empty again, and texts may be of another epoch.
+    pub fn begin_dump(&mut self, epoch: u32) {
         self.forget_gets();
-        self.rests = 0;
+        if epoch != self.epoch {
+            self.keys.iter_mut().for_each(Keys::clear);
+            self.templates.clear();
+            self.epoch = epoch;
+        }
     }
 
     /// A memo entry changed, or all did.
     pub fn forget_gets(&mut self) {
-        self.keys.iter_mut().for_each(Keys::forget_gets);
+        if self.keys.iter().any(Keys::has_gets) {
+            self.keys.iter_mut().for_each(Keys::forget_gets);
+            self.templates.clear();
+        }
+    }
+
+    fn is_to_try(&mut self) -> bool {
+        let rests = self.rests > 0;
+        self.rests = self.rests.saturating_sub(1);
+        self.enabled && !rests
     }
 
     fn failed(&mut self) {
         self.failures = self.failures.saturating_add(1);
         self.rests = if self.failures > 3 { self.failures.min(RESTS_MAX) } else { 0 };
     }
+
+    /// Reads a row and says where it ends, and whether its make is new.
+    fn read(&mut self, scan: &mut Scan, draft: &mut Draft, mark: MemoMark) -> Option<(usize, bool)> {
+        for nth in 0..self.templates.len() {
+            let template = &self.templates[nth];
+            if scan.keeps_parts && template.makes_containers {
+                continue;
+            }
+            if let Some(end) = scan.templated(template, draft) {
+                self.templates.swap(0, nth);
+                self.misses = 0;
+                return Some((end, false));
+            }
+            scan.undo(mark);
+            *draft = Draft::new();
+        }
+        Some((scan.row(&mut self.keys, draft)?, true))
+    }
+
+    /// Learns from a row that was read key by key.
+    fn learn(&mut self, scan: &Scan, start: usize, end: usize) {
+        self.misses += 1;
+        if self.templates.len() == TEMPLATES_MAX {
+            if self.misses < MISSES_MAX {
+                return;
+            }
+            self.templates.pop();
+        }
+        self.templates.extend(Template::of(scan.bytes, start, end, &scan.trace));
+    }
 }
 
-/// How a try to read rows ended.
-enum Ended {
-    /// What comes next is no row, or one that the machine must read.
-    Otherwise,
-    /// More must be inflated to tell.
-    Early,
+/// What must come after a row.
+#[derive(Clone, Copy, PartialEq)]
+enum After {
+    /// Another row or the opcode that lists them all.
+    Listed,
+    /// The opcode that lists this one.
+    Append,
+    Stop,
+}
+
+impl After {
+    /// Where the row that ends at a place ends with what is its own of that.
+    fn end(self, bytes: &[u8], at: usize) -> Option<usize> {
+        match (self, *bytes.get(at)?) {
+            (After::Listed, op::EMPTY_DICT | op::APPENDS) => Some(at),
+            (After::Append, op::APPEND) | (After::Stop, op::STOP) => Some(at + 1),
+            _ => None,
+        }
+    }
 }
 
 impl Machine<'_> {
-    pub(super) fn may_be_fast(nesting_max: usize, fields: &super::super::fields::Fields) -> bool {
-        // A field that is read as `ads` and as something else has two values here.
-        nesting_max >= NESTING_MIN && !fields.scalars().any(|field| field == fields.ads)
-    }
-
     /// Between two rows of a list: reads those that follow, as far as they look as expected.
     pub(super) fn fast_rows(&mut self, list: u32, rows: &mut Rows) -> Result<(), Fault> {
         // The first row stays in the store: its list may be some row's `ads`.
-        if !self.fast.enabled || self.store.length(list) == 0 || !self.memo.is_dense() {
+        if self.store.length(list) == 0 || !self.memo.is_dense() || !self.fast.is_to_try() {
             return Ok(());
         }
-        if self.fast.rests > 0 {
-            self.fast.rests -= 1;
-            return Ok(());
-        }
-        self.begin_row();
+        let after = if self.stack.marks() == 1 { After::Listed } else { After::Append };
         loop {
-            match self.fast_rows_of_window(list, rows)? {
-                Ended::Early if self.reader.grow(UNREAD_BYTES_MAX)? => {}
-                Ended::Early | Ended::Otherwise => return Ok(()),
+            self.begin_row();
+            let read = self.fast_rows_of_window(after, 0, rows)?;
+            if read.rows > 0 {
+                self.stack.taken = after == After::Listed;
+                self.store.count_elements(list, read.rows)?;
             }
-        }
-    }
-
-    fn fast_rows_of_window(&mut self, list: u32, rows: &mut Rows) -> Result<Ended, Fault> {
-        let listed_together = self.stack.marks() == 1;
-        let keeps_parts = self.keep == Keep::Parts;
-        let start = self.reader.offset();
-        let frame = self.frame_end.map_or(u64::MAX, |end| end.saturating_sub(start));
-        let window = self.reader.unread();
-        let bytes = &window[..window.len().min(usize::try_from(frame).unwrap_or(usize::MAX))];
-        let schema = rows.schema;
-        let is_gapless = self.memo.is_gapless();
-        let plain = schema.measures.len() <= plain::MEASURES_MAX && schema.media_key_chars_max >= NUMBER_CHARS_MAX;
-        let mut parse = Parse {
-            bytes,
-            at: 0,
-            memo: &mut self.memo,
-            store: &mut self.store,
-            fields: self.fields,
-            keys: &mut self.fast.keys,
-            text_bytes_max: self.limits.text_bytes_max,
-            media_key_chars_max: schema.media_key_chars_max,
-            window: &schema.window,
-            is_gapless,
-            keeps_parts,
-            protocols: 0,
-        };
-        let mut read_to = 0;
-        let mut result: Result<(), Fault> = Ok(());
-        loop {
-            let mark = parse.memo.mark();
-            let (start, protocols) = (parse.at, parse.protocols);
-            result = match plain.then(|| parse.plain_row(rows, listed_together)).flatten() {
-                Some(accepted) => accepted,
-                None => {
-                    parse.memo.roll_back(mark);
-                    parse.store.roll_back();
-                    parse.at = start;
-                    parse.protocols = protocols;
-                    let read = parse.row(rows).and_then(|()| parse.ends_row(listed_together));
-                    if read.is_none() {
-                        parse.memo.roll_back(mark);
-                        parse.store.roll_back();
-                        break;
-                    }
-                    rows.end(parse.store)
-                }
-            };
-            read_to = parse.at;
-            result = result.and_then(|()| parse.store.count_element(list));
-            if result.is_err() {
+            if !read.is_early {
                 break;
             }
-            if keeps_parts {
-                parse.store.set_mark();
-            } else {
-                parse.store.roll_back();
+            if !self.reader.grow(UNREAD_BYTES_MAX)? {
+                return Ok(());
             }
-            result = parse.memo.turn_pages(&mut parse.store.budget);
-            if result.is_err() {
-                break;
-            }
-            self.protocol = self.protocol.max(7 - (parse.protocols | 1).leading_zeros() as u8);
-            self.fast.failures = 0;
-        }
-        let early = bytes.len() - read_to < AHEAD_BYTES && bytes.len() == window.len();
-        self.memo_mark = self.memo.mark();
-        self.reader.advance(read_to);
-        if read_to > 0 && listed_together {
-            self.stack.taken = true;
-        }
-        result?;
-        if early {
-            return Ok(Ended::Early);
         }
         if matches!(self.reader.peek(), Some(op::EMPTY_DICT | op::MARK)) {
             self.fast.failed();
         }
-        Ok(Ended::Otherwise)
+        Ok(())
     }
+
+    /// At the start of a dump: reads one that is a row and nothing else.
+    pub(super) fn fast_dump(&mut self, rows: &mut Rows) -> Result<bool, Fault> {
+        if !self.fast.is_to_try() {
+            return Ok(false);
+        }
+        if self.reader.unread().len() < AHEAD_BYTES {
+            self.reader.grow(UNREAD_BYTES_MAX)?;
+        }
+        let bytes = self.reader.unread();
+        let (mut at, mut protocol, mut frame_bytes) = (0, 0, None);
+        if let [op::PROTO, named @ 0..=op::PROTOCOL_MAX, ..] = *bytes {
+            (at, protocol) = (2, named);
+        }
+        if bytes.get(at) == Some(&op::FRAME) {
+            let Some(length) = bytes.get(at + 1..).and_then(|length| length.first_chunk()) else { return Ok(false) };
+            protocol = protocol.max(4);
+            at += 9;
+            frame_bytes = Some(u64::from_le_bytes(*length));
+        }
+        if bytes.get(at) != Some(&op::EMPTY_DICT) {
+            return Ok(false);
+        }
+        self.frame_end = frame_bytes.map(|length| self.reader.offset() + at as u64 + length);
+        let read = self.fast_rows_of_window(After::Stop, at, rows)?;
+        if read.rows > 0 {
+            self.protocol = self.protocol.max(protocol);
+        }
+        self.frame_end = None;
+        if read.rows == 0 {
+            self.fast.failed();
+        }
+        Ok(read.rows > 0)
+    }
+
+    /// Reads the rows that begin at a place of what is unread, and goes on behind them.
+    fn fast_rows_of_window(&mut self, after: After, from: usize, rows: &mut Rows) -> Result<Read, Fault> {
+        let frame_bytes = self.frame_end.map_or(u64::MAX, |end| end.saturating_sub(self.reader.offset()));
+        let unread = self.reader.unread();
+        let bytes = &unread[..unread.len().min(usize::try_from(frame_bytes).unwrap_or(usize::MAX))];
+        let is_cut_by_frame = bytes.len() < unread.len();
+        let mut scan = Scan {
+            bytes,
+            at: from,
+            is_gapless: self.memo.is_gapless(),
+            memo: &mut self.memo,
+            store: &mut self.store,
+            fields: self.fields,
+            text_bytes_max: self.limits.text_bytes_max,
+            media_key_chars_max: rows.schema.media_key_chars_max,
+            window: &rows.schema.window,
+            keeps_parts: self.keep == Keep::Parts,
+            protocols: 0,
+            trace: std::mem::take(&mut self.fast.trace),
+        };
+        let mut read = Read { rows: 0, is_early: false };
+        let mut read_to = 0;
+        let mut outcome = Ok(());
+        while outcome.is_ok() {
+            let (start, mark) = (scan.at, scan.memo.mark());
+            let mut draft = Draft::new();
+            let row = self.fast.read(&mut scan, &mut draft, mark);
+            let row = row.and_then(|(row_end, is_new)| Some((after.end(bytes, row_end)?, row_end, is_new)));
+            // A dump is no longer than its frame says, and no shorter.
+            let row = row.filter(|row| after != After::Stop || frame_bytes == u64::MAX || row.0 == bytes.len());
+            let (Some((end, row_end, is_new)), Some(timestamp)) = (row, draft.timestamp) else {
+                scan.undo(mark);
+                break;
+            };
+            if is_new {
+                self.fast.learn(&scan, start, row_end);
+            }
+            scan.at = end;
+            read_to = end;
+            read.rows += 1;
+            outcome = rows.accept(timestamp, draft.media_key, draft.ids, &draft.measures, scan.store);
+            outcome = outcome.and_then(|()| scan.end_row());
+            if after == After::Stop {
+                break;
+            }
+        }
+        read.is_early = bytes.len() - read_to < AHEAD_BYTES && !is_cut_by_frame;
+        if read.rows > 0 {
+            self.protocol = self.protocol.max(7 - (scan.protocols | 1).leading_zeros() as u8);
+            self.fast.failures = 0;
+        }
+        self.fast.trace = scan.trace;
+        self.memo_mark = self.memo.mark();
+        self.reader.advance(read_to);
+        outcome.map(|()| read)
+    }
+}
+
+/// What was read of a window.
+struct Read {
+    rows: u32,
+    /// What comes next may only be cut off.
+    is_early: bool,
+}
+
+/// Tests read everything both ways.
+#[cfg(test)]
+fn is_off() -> bool {
+    IS_OFF.get()
+}
+
+#[cfg(not(test))]
+fn is_off() -> bool {
+    false
+}
+
+#[cfg(test)]
+thread_local! {
+    pub static IS_OFF: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }

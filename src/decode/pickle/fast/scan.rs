@@ -1,30 +1,25 @@
-//! One row straight from the window. Every function here either takes what it is named after, exactly as the machine would
+//! Values straight from the window. Every function here either takes what it is named after, exactly as the machine would
 //! have understood it, or gives up (`None`) for the machine to read the row from its start.
 
 use std::ops::RangeInclusive;
 
-use super::super::super::ads_json::{self, Ids};
-use super::super::super::fields::{FieldId, Fields};
-use super::super::super::rows::Rows;
-use super::super::super::rules;
-use super::super::memo::{Entry, Memo, Word};
+use super::super::super::error::Fault;
+use super::super::super::fields::Fields;
+use super::super::memo::{Entry, Memo, MemoMark, Word};
 use super::super::opcode as op;
 use super::super::text::{self, Integer};
 use super::super::value::{Store, Value};
-use super::keys::{Key, Keys, Role};
-use crate::model::RejectReason;
+use super::keys::Role;
 
 /// Containers within a field that does not count.
 pub const SKIPPED_DEPTH_MAX: usize = 4;
 
-pub struct Parse<'p> {
+pub struct Scan<'p> {
     pub bytes: &'p [u8],
     pub at: usize,
     pub memo: &'p mut Memo,
     pub store: &'p mut Store,
     pub fields: &'p Fields,
-    /// Of rows and of their ads.
-    pub keys: &'p mut [Keys; 2],
     pub text_bytes_max: usize,
     pub media_key_chars_max: usize,
     pub window: &'p RangeInclusive<i64>,
@@ -32,129 +27,30 @@ pub struct Parse<'p> {
     pub is_gapless: bool,
     /// The row's parts are made and kept, as the machine would.
     pub keeps_parts: bool,
-    /// Bit n is set when an opcode of protocol n was read.
+    /// Bit n is set when an opcode of protocol n was read, what was learnt excepted: the row it was learnt from had it.
     pub protocols: u8,
+    /// What the row at hand is made of.
+    pub trace: Vec<Step>,
 }
 
-pub enum Ads {
-    Ids(Result<Ids, RejectReason>),
-    Value(Value),
+/// A part of a row that is not the same in every row, or that sets a memo entry.
+#[derive(Clone, Copy)]
+pub struct Step {
+    pub start: usize,
+    pub end: usize,
+    pub kind: StepKind,
 }
 
-pub const ROW: usize = 0;
-pub const AD: usize = 1;
+#[derive(Clone, Copy)]
+pub enum StepKind {
+    Value(Role),
+    /// A memo opcode that names the next entry.
+    Put(Word),
+    /// One that does not, and so is the same in every row.
+    Memoize(Word),
+}
 
-impl<'p> Parse<'p> {
-    pub fn row(&mut self, rows: &mut Rows) -> Option<()> {
-        self.dict_start()?;
-        self.put(Word::FORGOTTEN)?;
-        rows.begin();
-        let ads = self.fields.ads;
-        self.items::<ROW>(|parse, field| {
-            match field {
-                Some(field) if field == ads => match parse.ads()? {
-                    Ads::Ids(ids) => rows.set_ids(ids),
-                    Ads::Value(value) => {
-                        parse.store.freeze_ads(value);
-                        rows.set(ads, value);
-                    }
-                },
-                Some(field) => rows.set(field, parse.value()?),
-                None => parse.skip(SKIPPED_DEPTH_MAX)?,
-            }
-            Some(())
-        })
-    }
-
-    /// The list of dicts, the JSON text or whatever else is a row's `ads`.
-    fn ads(&mut self) -> Option<Ads> {
-        let code = self.peek()?;
-        if code == op::EMPTY_LIST || code == op::MARK {
-            return self.list_of_ads();
-        }
-        if !matches!(code, op::SHORT_BINUNICODE | op::BINUNICODE) || self.keeps_parts {
-            return self.value().map(Ads::Value);
-        }
-        let text = self.sized(code)?;
-        self.of_protocol(op::Opcode::of(code)?.protocol);
-        if let Some(ids) = ads_json::flat(text, self.fields) {
-            self.put(Word::FORGOTTEN)?;
-            return Some(Ads::Ids(Ok(ids)));
-        }
-        let value = self.store.add_str(text, self.fields).ok()?;
-        self.put_value(value)?;
-        Some(Ads::Value(value))
-    }
-
-    fn list_of_ads(&mut self) -> Option<Ads> {
-        self.list_start()?;
-        let list_at = self.memo.next();
-        self.put(Word::FORGOTTEN)?;
-        let first_at = self.memo.next();
-        let mut first = [Value::Absent; 3];
-        let mut length = 0;
-        self.elements(|parse| {
-            length += 1;
-            if length > 1 {
-                return parse.skip(SKIPPED_DEPTH_MAX);
-            }
-            first = parse.first_ad()?;
-            Some(())
-        })?;
-        if self.keeps_parts {
-            return self.keep_ads(list_at, first_at, first, length).map(Ads::Value);
-        }
-        Some(Ads::Ids(rules::ids_of(first)))
-    }
-
-    /// Of the first ad only the ids count.
-    fn first_ad(&mut self) -> Option<[Value; 3]> {
-        self.dict_start()?;
-        self.put(Word::FORGOTTEN)?;
-        let roles = self.fields.ids;
-        let mut ids = [Value::Absent; 3];
-        self.items::<AD>(|parse, field| {
-            let Some(field) = field.filter(|field| roles.contains(field)) else {
-                return parse.skip(SKIPPED_DEPTH_MAX);
-            };
-            let value = parse.value()?;
-            for (id, _) in ids.iter_mut().zip(roles).filter(|(_, role)| *role == field) {
-                *id = value;
-            }
-            Some(())
-        })?;
-        Some(ids)
-    }
-
-    /// Makes the list and its first element, as far as they are more than their ids no longer.
-    fn keep_ads(&mut self, list_at: u64, first_at: u64, ids: [Value; 3], length: usize) -> Option<Value> {
-        let list = self.store.add_list().ok()?;
-        let Value::List(list_id) = list else { return None };
-        if length > 1 {
-            return None;
-        }
-        if length == 1 {
-            let first = self.store.add_dict().ok()?;
-            let Value::Dict(first_id) = first else { return None };
-            self.store.expect_items(first_id, ids.len()).ok()?;
-            for (field, value) in self.fields.ids.into_iter().zip(ids) {
-                if value != Value::Absent {
-                    self.store.set(first_id, field, value).ok()?;
-                }
-            }
-            self.store.append(list_id, first, false).ok()?;
-            self.name_kept(first_at, first)?;
-        }
-        self.name_kept(list_at, list)?;
-        Some(list)
-    }
-
-    /// Gives the memo entry of a container its value, where it has an entry.
-    fn name_kept(&mut self, index: u64, value: Value) -> Option<()> {
-        let word = Word::of(value)?;
-        self.memo.overwrite(usize::try_from(index).ok()?, word, &mut self.store.budget).ok()
-    }
-
+impl<'p> Scan<'p> {
     /// A value of a field that does not count.
     pub fn skip(&mut self, depth: usize) -> Option<()> {
         match self.peek()? {
@@ -170,15 +66,15 @@ impl<'p> Parse<'p> {
     fn skip_list(&mut self, depth: usize) -> Option<()> {
         self.list_start()?;
         self.put(Word::FORGOTTEN)?;
-        self.elements(|parse| parse.skip(depth))
+        self.elements(|scan| scan.skip(depth))
     }
 
     fn skip_dict(&mut self, depth: usize) -> Option<()> {
         self.dict_start()?;
         self.put(Word::FORGOTTEN)?;
-        let item = |parse: &mut Self| {
-            let key = parse.value()?;
-            parse.store.is_hashable(key).then(|| parse.skip(depth))?
+        let item = |scan: &mut Self| {
+            let key = scan.value()?;
+            scan.store.is_hashable(key).then(|| scan.skip(depth))?
         };
         loop {
             match self.peek()? {
@@ -220,13 +116,21 @@ impl<'p> Parse<'p> {
         }
     }
 
-    /// What comes after a row that can be another one's beginning only when this one is complete.
-    pub fn ends_row(&mut self, listed_together: bool) -> Option<()> {
-        match self.peek()? {
-            op::EMPTY_DICT | op::APPENDS if listed_together => Some(()),
-            op::APPEND if !listed_together => self.take(op::APPEND),
-            _ => None,
+    /// Undoes what a row that could not be read has left.
+    pub fn undo(&mut self, mark: MemoMark) {
+        self.memo.roll_back(mark);
+        self.store.roll_back();
+    }
+
+    /// A row has been read: forgets what is not kept of it.
+    #[inline]
+    pub fn end_row(&mut self) -> Result<(), Fault> {
+        if self.keeps_parts {
+            self.store.set_mark();
+        } else if self.store.has_text() {
+            self.store.roll_back();
         }
+        self.memo.turn_pages(&mut self.store.budget)
     }
 
     #[inline]
@@ -275,70 +179,9 @@ impl<'p> Parse<'p> {
         None
     }
 
-    /// The items of a dict that has begun: `(kvkvkv..u` or `kvs`, as often as they come.
-    #[inline]
-    fn items<const KIND: usize>(
-        &mut self,
-        mut value: impl FnMut(&mut Self, Option<FieldId>) -> Option<()>,
-    ) -> Option<()> {
-        self.keys[KIND].begin();
-        loop {
-            match self.peek()? {
-                op::MARK if !self.is_old_start(op::DICT) => {
-                    self.at += 1;
-                    self.of_protocol(1);
-                    while self.peek()? != op::SETITEMS {
-                        let field = self.key::<KIND>()?;
-                        value(self, field)?;
-                    }
-                    self.at += 1;
-                }
-                code if is_text_or_get(code) => {
-                    let field = self.key::<KIND>()?;
-                    value(self, field)?;
-                    self.take(op::SETITEM)?;
-                }
-                _ => return Some(()),
-            }
-        }
-    }
-
     #[inline]
     fn take(&mut self, code: u8) -> Option<()> {
         (self.peek()? == code).then(|| self.at += 1)
-    }
-
-    #[inline]
-    fn key<const KIND: usize>(&mut self) -> Option<Option<FieldId>> {
-        let Some(key) = self.keys[KIND].find(self.bytes, self.at) else { return self.new_key::<KIND>() };
-        let (field, word, protocols) = (key.field, key.word, key.protocols);
-        self.at += key.length();
-        self.protocols |= protocols;
-        if let Some(word) = word {
-            self.put(word)?;
-        }
-        Some(field)
-    }
-
-    fn new_key<const KIND: usize>(&mut self) -> Option<Option<FieldId>> {
-        let start = self.at;
-        let code = self.peek()?;
-        let is_get = matches!(code, op::BINGET | op::LONG_BINGET | op::GET);
-        let value = if is_get { self.get(code)? } else { self.text(code)? };
-        let field = match value {
-            Value::Field(field) => Some(field),
-            Value::Text(_) | Value::OldText(_) | Value::Surrogates(_) => None,
-            _ => return None,
-        };
-        let word = if is_get { None } else { Some(Word::of(value)?) };
-        let protocol = op::Opcode::of(code)?.protocol;
-        let role = Role::of(KIND, field, self.fields);
-        self.keys[KIND].learn(Key::new(self.bytes.get(start..self.at)?, field, role, word, protocol));
-        self.of_protocol(protocol);
-        if let Some(word) = word {
-            self.put(word)?;
-        }
-        Some(field)
     }
 
     /// The memo opcode that may follow what can be memoized.
@@ -462,7 +305,7 @@ impl<'p> Parse<'p> {
     }
 
     /// A text, without the memo opcode that may follow.
-    fn text(&mut self, code: u8) -> Option<Value> {
+    pub fn text(&mut self, code: u8) -> Option<Value> {
         let fields = self.fields;
         match code {
             op::SHORT_BINUNICODE | op::BINUNICODE => {

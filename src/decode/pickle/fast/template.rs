@@ -1,0 +1,108 @@
+//! What rows of one make have in common: the bytes between their values. Where those are as they were, the values are all
+//! that is left to read.
+
+use super::super::memo::Word;
+use super::fields::Draft;
+use super::keys::Role;
+use super::scan::{Scan, Step, StepKind};
+
+/// Bytes of a row that are always the same, then a value or a memo opcode.
+struct Slot {
+    literal: u128,
+    mask: u128,
+    length: usize,
+    /// Entries that the literal's own memo opcodes make: `words[words.0..words.1]`.
+    words: (usize, usize),
+    then: Then,
+}
+
+enum Then {
+    Value(Role),
+    Put(Word),
+    Literal,
+}
+
+pub struct Template {
+    slots: Vec<Slot>,
+    words: Vec<Word>,
+    /// Whether containers are in it, which leave nothing in the store.
+    pub makes_containers: bool,
+}
+
+const LITERAL_BYTES: usize = size_of::<u128>();
+
+impl Template {
+    /// Of a row that was read from `start` to `end`, `makes_containers` beside the row itself.
+    pub fn of(bytes: &[u8], start: usize, end: usize, steps: &[Step]) -> Option<Template> {
+        let mut template = Template { slots: Vec::new(), words: Vec::new(), makes_containers: false };
+        let (mut at, mut first_word) = (start, 0);
+        for step in steps {
+            let then = match step.kind {
+                StepKind::Memoize(word) => {
+                    template.words.push(word);
+                    continue;
+                }
+                StepKind::Put(word) => Then::Put(word),
+                StepKind::Value(role) => Then::Value(role),
+            };
+            template.add(bytes.get(at..step.start)?, first_word, then)?;
+            (at, first_word) = (step.end, template.words.len());
+        }
+        template.add(bytes.get(at..end)?, first_word, Then::Literal)?;
+        let containers = steps.iter().filter(|step| match step.kind {
+            StepKind::Memoize(word) | StepKind::Put(word) => word == Word::FORGOTTEN,
+            StepKind::Value(_) => false,
+        });
+        template.makes_containers = containers.count() > 1;
+        Some(template)
+    }
+
+    fn add(&mut self, literal: &[u8], first_word: usize, then: Then) -> Option<()> {
+        let (last, others) = match literal.chunks(LITERAL_BYTES).collect::<Vec<_>>()[..] {
+            [] => (&[][..], Vec::new()),
+            [ref others @ .., last] => (last, others.to_vec()),
+        };
+        for other in others {
+            self.slots.push(slot(other, (0, 0), Then::Literal));
+        }
+        self.slots.push(slot(last, (first_word, self.words.len()), then));
+        Some(())
+    }
+}
+
+fn slot(literal: &[u8], words: (usize, usize), then: Then) -> Slot {
+    let mut padded = [0; LITERAL_BYTES];
+    padded[..literal.len()].copy_from_slice(literal);
+    let unused = 8 * (LITERAL_BYTES - literal.len()) as u32;
+    let mask = u128::MAX.checked_shr(unused).unwrap_or(0);
+    Slot { literal: u128::from_le_bytes(padded), mask, length: literal.len(), words, then }
+}
+
+impl Scan<'_> {
+    /// Reads a row of the template's make and says where it ends.
+    #[inline(never)]
+    pub fn templated(&mut self, template: &Template, draft: &mut Draft) -> Option<usize> {
+        let mut at = self.at;
+        for slot in &template.slots {
+            let bytes = u128::from_le_bytes(*self.bytes.get(at..)?.first_chunk()?);
+            if bytes & slot.mask != slot.literal {
+                return None;
+            }
+            at += slot.length;
+            if slot.words.0 < slot.words.1 {
+                for &word in template.words.get(slot.words.0..slot.words.1)? {
+                    self.memo.push(word, &mut self.store.budget).ok()?;
+                }
+            }
+            at = match slot.then {
+                Then::Value(role) => self.field(role, at, draft)?,
+                Then::Put(word) => {
+                    let end = self.memoize(at, word)?;
+                    (end > at).then_some(end)?
+                }
+                Then::Literal => at,
+            };
+        }
+        Some(at)
+    }
+}
