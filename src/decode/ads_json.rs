@@ -301,3 +301,28 @@ impl<'de> Visitor<'de> for Id {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn flat_text_is_read_as_any_json_is(parts in proptest::collection::vec(0usize..26, 0..14), plain: bool) {
+            const PARTS: [&str; 26] = [
+                "[", "]", "{", "}", ",", ":", " ", "\"aid\"", "\"_god\":", "\"did\": 3", "\"x\"", "1", "-2", "0", "00", "1.5",
+                "1e2", "null", "true", "\"a\\u0069d\"", "999999999999999999", "9223372036854775808", "\"é\"", "\n", "NaN", "[]",
+            ];
+            let fields = Fields::of(&crate::decode::tests::schema());
+            let inner: String = parts.iter().map(|&part| PARTS[part]).collect();
+            let text = if plain { format!("[{{\"aid\":{inner}, \"_god\": 7}}]") } else { inner };
+            if let Some(ids) = flat(text.as_bytes(), &fields) {
+                prop_assert_eq!(read(text.as_bytes(), &fields).ok(), Some(ids.map(Some)), "{}", text);
+            }
+        }
+    }
+}

@@ -124,7 +124,7 @@ pub fn decode(
     }
     let fields = Fields::of(schema);
     let object = Object { body, schema, limits, fields: &fields };
-    let mut reading = Reading { keep: Keep::default(), hold_from: u64::MAX, batches_seen: 0, rows_seen: 0 };
+    let mut reading = Reading { keep: Keep::least(), hold_from: u64::MAX, batches_seen: 0, rows_seen: 0 };
     loop {
         match object.read(reading, sink) {
             Ok(decoded) => return Ok(decoded),

@@ -10,18 +10,32 @@ use super::machine::Machine;
 use super::value::Value;
 
 /// How much of a row is kept once it has been read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Keep {
     /// Short texts.
-    #[default]
     Texts,
     /// What its fields hold, but not the row itself.
     Parts,
-    /// All of it. No row is read before the opcode that lists it.
+    /// All of it. No row is read before the opcode that lists it, and none by the fast path.
     Everything,
 }
 
+// Tests read everything both ways.
+#[cfg(test)]
+thread_local! {
+    pub static KEEPS_EVERYTHING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
 impl Keep {
+    /// What to keep when nothing is known of an object.
+    pub fn least() -> Keep {
+        #[cfg(test)]
+        if KEEPS_EVERYTHING.get() {
+            return Keep::Everything;
+        }
+        Keep::Texts
+    }
+
     /// What to keep when this was too little.
     pub fn more(self) -> Keep {
         match self {

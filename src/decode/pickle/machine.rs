@@ -42,7 +42,7 @@ impl<'a> Machine<'a> {
             store: Store::new(limits.decoder_bytes_max, limits.nesting_max),
             memo: Memo::default(),
             memo_mark: MemoMark::default(),
-            keep: Keep::default(),
+            keep: Keep::least(),
             fast: Fast::new(schema, fields, limits),
             stack: Stack::new(limits.nesting_max),
             top_level: TopLevel::default(),

@@ -23,6 +23,8 @@ mod top_level;
 mod value;
 
 pub use intern::TextName;
+#[cfg(test)]
+pub use keep::KEEPS_EVERYTHING;
 pub use keep::Keep;
 pub use machine::Machine;
 pub use reader::Reader;

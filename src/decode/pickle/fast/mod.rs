@@ -65,7 +65,7 @@ impl Fast {
             && schema.measures.len() <= MEASURES_MAX
             && schema.media_key_chars_max >= NUMBER_CHARS_MAX;
         Self {
-            enabled: enabled && !is_off(),
+            enabled,
             keys: Default::default(),
             templates: Vec::new(),
             misses: 0,
@@ -106,13 +106,13 @@ impl Fast {
     }
 
     /// Reads a row and says where it ends, and whether its make is new.
-    fn read(&mut self, scan: &mut Scan, draft: &mut Draft, mark: MemoMark) -> Option<(usize, bool)> {
+    fn read(&mut self, scan: &mut Scan, start: usize, draft: &mut Draft, mark: MemoMark) -> Option<(usize, bool)> {
         for nth in 0..self.templates.len() {
             let template = &self.templates[nth];
             if scan.keeps_parts && template.makes_containers {
                 continue;
             }
-            if let Some(end) = scan.templated(template, draft) {
+            if let Some(end) = scan.templated(template, start, draft) {
                 self.templates.swap(0, nth);
                 self.misses = 0;
                 return Some((end, false));
@@ -120,7 +120,7 @@ impl Fast {
             scan.undo(mark);
             *draft = Draft::new();
         }
-        Some((scan.row(&mut self.keys, draft)?, true))
+        Some((scan.row(&mut self.keys, start, draft)?, true))
     }
 
     /// Learns from a row that was read key by key.
@@ -223,11 +223,13 @@ impl Machine<'_> {
     fn fast_rows_of_window(&mut self, after: After, from: usize, rows: &mut Rows) -> Result<Read, Fault> {
         let frame_bytes = self.frame_end.map_or(u64::MAX, |end| end.saturating_sub(self.reader.offset()));
         let unread = self.reader.unread();
-        let bytes = &unread[..unread.len().min(usize::try_from(frame_bytes).unwrap_or(usize::MAX))];
-        let is_cut_by_frame = bytes.len() < unread.len();
+        // A list goes on behind its frame, a dump ends with it.
+        let frame_bytes = usize::try_from(frame_bytes).unwrap_or(usize::MAX);
+        let is_cut_by_frame = after != After::Stop && frame_bytes < unread.len();
+        let bytes = if is_cut_by_frame { &unread[..frame_bytes] } else { unread };
         let mut scan = Scan {
             bytes,
-            at: from,
+            at: 0,
             is_gapless: self.memo.is_gapless(),
             memo: &mut self.memo,
             store: &mut self.store,
@@ -240,15 +242,14 @@ impl Machine<'_> {
             trace: std::mem::take(&mut self.fast.trace),
         };
         let mut read = Read { rows: 0, is_early: false };
-        let mut read_to = 0;
+        let (mut start, mut read_to) = (from, 0);
         let mut outcome = Ok(());
         while outcome.is_ok() {
-            let (start, mark) = (scan.at, scan.memo.mark());
+            let mark = scan.memo.mark();
             let mut draft = Draft::new();
-            let row = self.fast.read(&mut scan, &mut draft, mark);
+            let row = self.fast.read(&mut scan, start, &mut draft, mark);
             let row = row.and_then(|(row_end, is_new)| Some((after.end(bytes, row_end)?, row_end, is_new)));
-            // A dump is no longer than its frame says, and no shorter.
-            let row = row.filter(|row| after != After::Stop || frame_bytes == u64::MAX || row.0 == bytes.len());
+            let row = row.filter(|row| after != After::Stop || self.frame_end.is_none() || row.0 == frame_bytes);
             let (Some((end, row_end, is_new)), Some(timestamp)) = (row, draft.timestamp) else {
                 scan.undo(mark);
                 break;
@@ -256,8 +257,7 @@ impl Machine<'_> {
             if is_new {
                 self.fast.learn(&scan, start, row_end);
             }
-            scan.at = end;
-            read_to = end;
+            (start, read_to) = (end, end);
             read.rows += 1;
             outcome = rows.accept(timestamp, draft.media_key, draft.ids, &draft.measures, scan.store);
             outcome = outcome.and_then(|()| scan.end_row());
@@ -282,20 +282,4 @@ struct Read {
     rows: u32,
     /// What comes next may only be cut off.
     is_early: bool,
-}
-
-/// Tests read everything both ways.
-#[cfg(test)]
-fn is_off() -> bool {
-    IS_OFF.get()
-}
-
-#[cfg(not(test))]
-fn is_off() -> bool {
-    false
-}
-
-#[cfg(test)]
-thread_local! {
-    pub static IS_OFF: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }

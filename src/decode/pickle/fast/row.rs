@@ -13,10 +13,10 @@ pub const ROW: usize = 0;
 pub const AD: usize = 1;
 
 impl<'p> Scan<'p> {
-    /// Reads a row and says where it ends.
-    pub fn row(&mut self, keys: &mut [Keys; 2], draft: &mut Draft) -> Option<usize> {
+    /// Reads the row that begins at a place and says where it ends.
+    pub fn row(&mut self, keys: &mut [Keys; 2], at: usize, draft: &mut Draft) -> Option<usize> {
         self.trace.clear();
-        let at = self.start(self.at, op::EMPTY_DICT, op::DICT)?;
+        let at = self.start(at, op::EMPTY_DICT, op::DICT)?;
         self.items(ROW, keys, at, draft)
     }
 

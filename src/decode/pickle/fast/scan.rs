@@ -16,6 +16,7 @@ pub const SKIPPED_DEPTH_MAX: usize = 4;
 
 pub struct Scan<'p> {
     pub bytes: &'p [u8],
+    /// Where the opcode at hand stands.
     pub at: usize,
     pub memo: &'p mut Memo,
     pub store: &'p mut Store,

@@ -81,8 +81,8 @@ fn slot(literal: &[u8], words: (usize, usize), then: Then) -> Slot {
 impl Scan<'_> {
     /// Reads a row of the template's make and says where it ends.
     #[inline(never)]
-    pub fn templated(&mut self, template: &Template, draft: &mut Draft) -> Option<usize> {
-        let mut at = self.at;
+    pub fn templated(&mut self, template: &Template, start: usize, draft: &mut Draft) -> Option<usize> {
+        let mut at = start;
         for slot in &template.slots {
             let bytes = u128::from_le_bytes(*self.bytes.get(at..)?.first_chunk()?);
             if bytes & slot.mask != slot.literal {
