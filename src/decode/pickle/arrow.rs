@@ -7,8 +7,9 @@ use super::globals::Global;
 use super::moments::Unit;
 use super::numpy::{Dtype, Kind};
 use super::objects::count;
+use super::storage::Store;
 use super::text::Encoding;
-use super::value::{Store, Value};
+use super::value::Value;
 use crate::model::Limits;
 
 /// One array; a column is a row of them.

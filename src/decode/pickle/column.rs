@@ -7,7 +7,8 @@ use super::arrow::{self, Chunk};
 use super::globals::Global;
 use super::numpy::{Array, Cells, Lane, Shape};
 use super::objects::Object;
-use super::value::{Store, Value};
+use super::storage::Store;
+use super::value::Value;
 use crate::model::Limits;
 
 pub struct Column {

@@ -6,7 +6,8 @@ use super::globals::Global;
 use super::machine::Machine;
 use super::objects::Object;
 use super::opcode as op;
-use super::value::{Value, refuse_payload};
+use super::storage::refuse_payload;
+use super::value::Value;
 
 impl Machine<'_> {
     pub(super) fn list(&mut self, code: u8, rows: &mut Rows) -> Result<(), Fault> {

@@ -4,8 +4,9 @@ use super::super::error::{Fault, PickleFault};
 use super::super::fields::Fields;
 use super::intern::Origin;
 use super::names::NAMES;
+use super::storage::Store;
 use super::text::Encoding;
-use super::value::{Store, Value};
+use super::value::Value;
 use super::{moments, numpy};
 use crate::model::Micros;
 

@@ -10,9 +10,10 @@ use super::memo::{Entry, Memo, MemoMark};
 use super::opcode::{self as op, PROTOCOL_MAX};
 use super::reader::Reader;
 use super::stack::Stack;
+use super::storage::Store;
 use super::text::{self, Integer};
 use super::top_level::TopLevel;
-use super::value::{Store, Value};
+use super::value::Value;
 use crate::model::{Limits, LogSchema};
 
 pub struct Machine<'a> {

@@ -5,7 +5,8 @@ use hashbrown::HashMap;
 use super::super::error::Fault;
 use super::budget::Budget;
 use super::intern::INTERNED;
-use super::value::{Span, Store, Value};
+use super::storage::Store;
+use super::value::{Span, Value};
 
 /// Memo entries by index. CPython numbers them 0, 1, 2, ...; any other numbering is legal and goes to a hash map, so
 /// that an index of four thousand million costs no more than one of four.

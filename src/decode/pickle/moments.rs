@@ -6,7 +6,8 @@ use jiff::tz::{AmbiguousOffset, TimeZoneDatabase};
 use super::super::error::Fault;
 use super::super::fields::Fields;
 use super::globals::Global;
-use super::value::{Store, Value};
+use super::storage::Store;
+use super::value::Value;
 
 const NOTHING_KNOWN: Value = Value::Opaque { hashable: true };
 

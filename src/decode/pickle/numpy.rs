@@ -6,7 +6,8 @@ use super::super::fields::Fields;
 use super::globals::Global;
 use super::moments::Unit;
 use super::objects::count;
-use super::value::{Store, Value};
+use super::storage::Store;
+use super::value::Value;
 
 /// What one value of an array is.
 #[derive(Clone, Copy, Debug, PartialEq)]

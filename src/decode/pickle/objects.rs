@@ -5,7 +5,8 @@ use super::super::error::Fault;
 use super::super::fields::{Fields, StateKey};
 use super::globals::Global;
 use super::intern::INTERNED;
-use super::value::{Span, Store, Value, place};
+use super::storage::{Store, place};
+use super::value::{Span, Value};
 
 /// `class(*arguments)`, then `__setstate__(state)`.
 #[derive(Clone, Copy, Debug)]

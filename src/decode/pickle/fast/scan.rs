@@ -7,8 +7,9 @@ use super::super::super::error::Fault;
 use super::super::super::fields::Fields;
 use super::super::memo::{Entry, Memo, MemoMark, Word};
 use super::super::opcode as op;
+use super::super::storage::Store;
 use super::super::text::{self, Integer};
-use super::super::value::{Store, Value};
+use super::super::value::Value;
 use super::keys::Role;
 
 /// Containers within a field that does not count.

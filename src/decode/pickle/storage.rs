@@ -1,0 +1,391 @@
+//! The store: what is held of the objects of one dump.
+//!
+//! A pickle may refer to any object it has made before, so the store keeps contents until the dump ends, but only
+//! those that can matter: of a dict the fields that count. Nothing here is copied for a reference, and nothing recurses,
+//! so shared and cyclic objects cost what one reference costs.
+
+mod json;
+mod rollback;
+
+use hashbrown::HashMap;
+
+use super::super::ads_json::Ids;
+use super::super::error::{Fault, Limit};
+use super::super::fields::{FieldId, Fields};
+use super::budget::Budget;
+use super::intern::{INTERNED, Interner, Origin, TextName};
+use super::objects::{Object, Payload};
+use super::value::{Span, Value};
+use crate::model::RejectReason;
+
+/// A list or a tuple.
+#[derive(Clone, Copy, Debug)]
+struct Sequence {
+    first: Value,
+    length: u32,
+    /// Where the elements after the first are in `rests`; `u32::MAX` when they are nowhere.
+    rest: u32,
+    node: Node,
+    hashable: bool,
+}
+
+/// The fields of a dict that count: `entries[at..at + length]`.
+#[derive(Clone, Copy, Debug)]
+struct Dict {
+    at: u32,
+    length: u32,
+    capacity: u32,
+    node: Node,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Node {
+    /// Containers within containers, this one included.
+    depth: u16,
+    /// Has been put into a container: its depth is counted there and only there, so that cycles do not grow.
+    attached: bool,
+    /// A row that has been read depends on it.
+    frozen: bool,
+    /// Its contents are not kept.
+    gone: bool,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+pub struct Store {
+    pub budget: Budget,
+    nesting_max: usize,
+    interner: Interner,
+    pub(super) text: Vec<u8>,
+    sequences: Vec<Sequence>,
+    rests: Vec<Vec<Value>>,
+    dicts: Vec<Dict>,
+    entries: Vec<(FieldId, Value)>,
+    /// What long JSON texts in `text` turned out to hold, by their place: a text that many rows share is parsed once.
+    json: HashMap<u32, Result<Ids, RejectReason>>,
+    /// The keys of `json`, in the order in which they came.
+    json_places: Vec<u32>,
+    /// Where everything ended when the row at hand began.
+    mark: StoreMark,
+    /// Something from before the mark refers to something after it.
+    escaped: bool,
+    pub(super) objects: Vec<Object>,
+    pub(super) payloads: Vec<Payload>,
+    /// From here on `text` is of one row only.
+    pub(super) scratch_at: usize,
+    /// A class was named whose instances have a state: the keys of states are told apart from other texts.
+    pub(super) keeps_states: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct StoreMark {
+    text: usize,
+    sequences: usize,
+    rests: usize,
+    dicts: usize,
+    entries: usize,
+    json: usize,
+}
+
+impl Store {
+    pub fn new(bytes_max: usize, nesting_max: usize) -> Self {
+        Self {
+            budget: Budget::new(bytes_max),
+            nesting_max,
+            interner: Interner::default(),
+            text: Vec::new(),
+            sequences: Vec::new(),
+            rests: Vec::new(),
+            dicts: Vec::new(),
+            entries: Vec::new(),
+            json: HashMap::new(),
+            json_places: Vec::new(),
+            mark: StoreMark::default(),
+            escaped: false,
+            objects: Vec::new(),
+            payloads: Vec::new(),
+            scratch_at: usize::MAX,
+            keeps_states: false,
+        }
+    }
+
+    /// Forgets everything; `Value`s made before mean nothing afterwards.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.sequences.clear();
+        self.rests.clear();
+        self.dicts.clear();
+        self.entries.clear();
+        self.json = HashMap::new();
+        self.json_places.clear();
+        self.interner.end_dump();
+        self.objects.clear();
+        self.payloads.clear();
+        self.scratch_at = usize::MAX;
+        self.keeps_states = false;
+        self.budget.forget_scattered();
+        self.set_mark();
+    }
+
+    pub fn add_text(&mut self, bytes: &[u8]) -> Result<Span, Fault> {
+        let at = place(self.text.len())?;
+        let length = place(bytes.len())?;
+        self.budget.reserve(&mut self.text, bytes.len())?;
+        self.text.extend_from_slice(bytes);
+        Ok(Span { at, length })
+    }
+
+    /// A text that is kept once; `None` when it is not of that kind.
+    #[inline]
+    pub fn intern(&mut self, origin: Origin, bytes: &[u8]) -> Result<Option<Value>, Fault> {
+        self.interner.intern(origin, bytes, &mut self.budget)
+    }
+
+    /// Of the names of interned texts.
+    pub fn epoch(&self) -> u32 {
+        self.interner.epoch()
+    }
+
+    /// The interned text of a number.
+    pub fn interned(&self, number: u32) -> Span {
+        self.interner.span(number)
+    }
+
+    /// The name of a text that has one.
+    #[inline]
+    pub fn text_name(&self, value: Value) -> Option<TextName> {
+        match value {
+            Value::Text(span) | Value::OldText(span) | Value::Utf8(span) => self.interner.name(span),
+            _ => None,
+        }
+    }
+
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        if span.at & INTERNED != 0 {
+            return self.interner.bytes(span.at & !INTERNED);
+        }
+        let at = span.at as usize;
+        self.text.get(at..at + span.length as usize).unwrap_or_default()
+    }
+
+    /// A span that was checked to be UTF-8 when it was added.
+    pub fn text(&self, span: Span) -> &str {
+        std::str::from_utf8(self.bytes(span)).unwrap_or_default()
+    }
+
+    /// The text of a value that is text as a key: a `str` without lone surrogates, or Python 2's.
+    pub fn key_text<'s>(&'s self, value: Value, fields: &'s Fields) -> Option<&'s str> {
+        match value {
+            Value::Field(field) => Some(fields.name(field)),
+            Value::Text(span) | Value::OldText(span) => Some(self.text(span)),
+            _ => None,
+        }
+    }
+
+    /// The length of what `key_text` would give, where that is in the store.
+    pub fn key_bytes(&self, value: Value) -> Option<usize> {
+        match value {
+            Value::Text(span) | Value::OldText(span) => Some(span.length as usize),
+            _ => None,
+        }
+    }
+
+    pub fn add_list(&mut self) -> Result<Value, Fault> {
+        self.add_sequence(false).map(Value::List)
+    }
+
+    pub fn add_tuple(&mut self, items: &[Value]) -> Result<Value, Fault> {
+        let id = self.add_sequence(items.iter().all(|&item| self.is_hashable(item)))?;
+        for &item in items {
+            self.append(id, item, true)?;
+        }
+        Ok(Value::Tuple(id))
+    }
+
+    fn add_sequence(&mut self, hashable: bool) -> Result<u32, Fault> {
+        let node = Node { depth: 1, ..Node::default() };
+        let sequence = Sequence { first: Value::Absent, length: 0, rest: NOWHERE, node, hashable };
+        let id = place(self.sequences.len())?;
+        self.budget.push(&mut self.sequences, sequence)?;
+        Ok(id)
+    }
+
+    /// Appends to a list. Of an item that is not kept only the length tells, unless it is the first.
+    pub fn append(&mut self, id: u32, item: Value, keep: bool) -> Result<(), Fault> {
+        let depth = self.attach(item, Value::List(id))?;
+        self.escaped |= keep && (id as usize) < self.mark.sequences;
+        let sequence = &mut self.sequences[id as usize];
+        if sequence.node.frozen {
+            return Err(Fault::RowsChanged);
+        }
+        sequence.node.depth = sequence.node.depth.max(depth);
+        sequence.length = sequence.length.checked_add(1).ok_or(Limit::DecoderBytes)?;
+        if sequence.length == 1 {
+            sequence.first = item;
+            self.escaped |= (id as usize) < self.mark.sequences;
+        } else if keep {
+            if sequence.rest == NOWHERE {
+                sequence.rest = place(self.rests.len())?;
+                self.budget.push(&mut self.rests, Vec::new())?;
+            }
+            self.budget.push_scattered(&mut self.rests[sequence.rest as usize], item)?;
+        }
+        Ok(())
+    }
+
+    /// Elements of a list or tuple.
+    pub fn length(&self, id: u32) -> usize {
+        self.sequences[id as usize].length as usize
+    }
+
+    /// An element that was kept.
+    pub fn item(&self, id: u32, index: usize) -> Option<Value> {
+        let sequence = &self.sequences[id as usize];
+        match index {
+            _ if index >= sequence.length as usize => None,
+            0 => Some(sequence.first),
+            _ => self.rests.get(sequence.rest as usize)?.get(index - 1).copied(),
+        }
+    }
+
+    pub fn add_dict(&mut self) -> Result<Value, Fault> {
+        let node = Node { depth: 1, ..Node::default() };
+        let id = place(self.dicts.len())?;
+        self.budget.push(&mut self.dicts, Dict { at: 0, length: 0, capacity: 0, node })?;
+        Ok(Value::Dict(id))
+    }
+
+    /// Sets an item whose key is a field that counts.
+    pub fn set(&mut self, id: u32, field: FieldId, value: Value) -> Result<(), Fault> {
+        self.escaped |= (id as usize) < self.mark.dicts;
+        let dict = &mut self.dicts[id as usize];
+        if dict.node.frozen {
+            return Err(Fault::RowsChanged);
+        }
+        let at = dict.at as usize;
+        if let Some(entry) = self.entries[at..at + dict.length as usize].iter_mut().find(|entry| entry.0 == field) {
+            entry.1 = value;
+            return Ok(());
+        }
+        if dict.length == dict.capacity {
+            self.grow_dict(id)?;
+        }
+        let dict = &mut self.dicts[id as usize];
+        self.entries[dict.at as usize + dict.length as usize] = (field, value);
+        dict.length += 1;
+        Ok(())
+    }
+
+    /// Makes room for the items that are about to be set, where they are the first.
+    pub fn expect_items(&mut self, id: u32, fields: usize) -> Result<(), Fault> {
+        let Dict { capacity, .. } = self.dicts[id as usize];
+        if capacity > 0 || fields == 0 {
+            return Ok(());
+        }
+        let at = self.entries.len();
+        let end = at + fields;
+        place(end)?;
+        self.budget.reserve(&mut self.entries, fields)?;
+        self.entries.resize(end, (FieldId(0), Value::Absent));
+        let dict = &mut self.dicts[id as usize];
+        (dict.at, dict.capacity) = (at as u32, fields as u32);
+        Ok(())
+    }
+
+    /// Doubles a dict's room: in place where it is the last one, else at the end.
+    fn grow_dict(&mut self, id: u32) -> Result<(), Fault> {
+        let Dict { at, length, capacity, .. } = self.dicts[id as usize];
+        let is_last = capacity > 0 && at as usize + capacity as usize == self.entries.len();
+        let start = if is_last { at as usize } else { self.entries.len() };
+        let wanted = capacity.saturating_mul(2).saturating_add(4);
+        let end = start + wanted as usize;
+        place(end)?;
+        let more = end - self.entries.len();
+        self.budget.reserve(&mut self.entries, more)?;
+        self.entries.resize(end, (FieldId(0), Value::Absent));
+        self.entries.copy_within(at as usize..at as usize + length as usize, start);
+        let dict = &mut self.dicts[id as usize];
+        dict.at = start as u32;
+        dict.capacity = wanted;
+        Ok(())
+    }
+
+    /// The items of a dict whose keys are fields that count.
+    pub fn items(&self, id: u32) -> &[(FieldId, Value)] {
+        let dict = &self.dicts[id as usize];
+        &self.entries[dict.at as usize..dict.at as usize + dict.length as usize]
+    }
+
+    pub fn get(&self, id: u32, field: FieldId) -> Option<Value> {
+        self.items(id).iter().find(|entry| entry.0 == field).map(|entry| entry.1)
+    }
+
+    /// Counts `child` into the nesting of `parent`: the depth that the parent has with it.
+    fn attach(&mut self, child: Value, parent: Value) -> Result<u16, Fault> {
+        if child == parent {
+            return Ok(0);
+        }
+        let node = match child {
+            Value::List(id) | Value::Tuple(id) => &mut self.sequences[id as usize].node,
+            Value::Dict(id) => &mut self.dicts[id as usize].node,
+            _ => return Ok(0),
+        };
+        if node.attached {
+            return Ok(0);
+        }
+        node.attached = true;
+        let depth = node.depth.saturating_add(1);
+        if usize::from(depth) > self.nesting_max {
+            return Err(Limit::Nesting.into());
+        }
+        Ok(depth)
+    }
+
+    /// Counts the value of a dict's item into the dict's nesting.
+    pub fn attach_to_dict(&mut self, id: u32, value: Value) -> Result<(), Fault> {
+        refuse_payload(value)?;
+        let depth = self.attach(value, Value::Dict(id))?;
+        let node = &mut self.dicts[id as usize].node;
+        node.depth = node.depth.max(depth);
+        Ok(())
+    }
+
+    /// From here on a change to what the row depends on is an error. What it depends on: its own fields, whether its
+    /// `ads` are empty, and the fields of their first element.
+    pub fn freeze(&mut self, row: Value, ads: FieldId) {
+        let Value::Dict(row) = row else { return };
+        self.dicts[row as usize].node.frozen = true;
+        if let Some(ads) = self.get(row, ads) {
+            self.freeze_ads(ads);
+        }
+    }
+
+    pub fn freeze_ads(&mut self, ads: Value) {
+        let (Value::List(ads) | Value::Tuple(ads)) = ads else { return };
+        let sequence = &mut self.sequences[ads as usize];
+        match sequence.first {
+            Value::Absent => sequence.node.frozen = true,
+            Value::Dict(first) => self.dicts[first as usize].node.frozen = true,
+            _ => {}
+        }
+    }
+
+    pub fn is_hashable(&self, value: Value) -> bool {
+        match value {
+            Value::Dict(_) | Value::List(_) | Value::Set | Value::ByteArray(_) => false,
+            Value::Tuple(id) => self.sequences[id as usize].hashable,
+            Value::Opaque { hashable } => hashable,
+            _ => true,
+        }
+    }
+}
+
+/// A place in the store, which ends at 2^31.
+pub(super) fn place(index: usize) -> Result<u32, Fault> {
+    u32::try_from(index).ok().filter(|&index| index < INTERNED).ok_or(Limit::DecoderBytes.into())
+}
+
+/// Only arguments, which are tuples, may be longer than text is allowed to be.
+pub(super) fn refuse_payload(value: Value) -> Result<(), Fault> {
+    if matches!(value, Value::Payload(_)) { Err(Limit::TextBytes.into()) } else { Ok(()) }
+}
