@@ -7,6 +7,7 @@ mod commands;
 mod corpus;
 mod daemon;
 mod database;
+mod differential;
 mod faults;
 mod outages;
 mod proxy;

@@ -8,7 +8,7 @@ from schema import I64_MAX, I64_MIN, MICROS_PER_UNIT
 
 
 def micros_of(value):
-    """Micros of an int, bool or float, half to even; None when it is no amount that fits 64 bits.
+    """Micros of an int, bool, float or Decimal, half to even; None when it is no amount that fits 64 bits.
 
     `round` of a Fraction is half to even by definition, and `repr` of a float is its shortest text.
     """
@@ -16,6 +16,8 @@ def micros_of(value):
         exact = Fraction(int(value))
     elif isinstance(value, float) and math.isfinite(value):
         exact = Fraction(Decimal(repr(value)))
+    elif isinstance(value, Decimal) and value.is_finite():
+        exact = Fraction(value)
     else:
         return None
     micros = round(exact * MICROS_PER_UNIT)

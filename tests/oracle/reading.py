@@ -4,6 +4,9 @@ CPython itself inflates (`gzip`) and unpickles (`pickle.Unpickler`); this file o
 global that would run code, and knows the shapes that hold rows.
 """
 
+import collections
+import datetime
+import decimal
 import gzip
 import io
 import pickle
@@ -57,15 +60,24 @@ def _encode(text, encoding):
     return text.encode("latin-1")
 
 
-class _Unpickler(pickle.Unpickler):
-    """Lets through only what CPython writes for bytes in protocols 0 to 2."""
+def _allowed():
+    """(module, name) -> what it makes: the values without code of their own that honest rows hold."""
+    allowed = {("_codecs", "encode"): _encode}
+    for module in ("builtins", "__builtin__"):  # as protocols 0 to 2 call it
+        allowed[module, "bytes"] = _empty_bytes
+        for kind in (bytearray, set, frozenset):
+            allowed[module, kind.__name__] = kind
+    for kind in (datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone):
+        allowed["datetime", kind.__name__] = kind
+    allowed["decimal", "Decimal"] = decimal.Decimal
+    allowed["collections", "OrderedDict"] = collections.OrderedDict
+    return allowed
 
-    #: How protocols 0 to 2, which have no opcode for bytes, spell them.
-    ALLOWED = {
-        ("_codecs", "encode"): _encode,
-        ("__builtin__", "bytes"): _empty_bytes,
-        ("builtins", "bytes"): _empty_bytes,
-    }
+
+class _Unpickler(pickle.Unpickler):
+    """Lets through only what CPython writes for plain values that have no opcode of their own."""
+
+    ALLOWED = _allowed()
 
     def find_class(self, module, name):
         try:

@@ -71,6 +71,11 @@ class Sums:
             rows.append(row)
         return rows
 
+    def overflow(self):
+        """Whether any cell of a report exceeds the 64 bits that it must fit."""
+        cells = (cell for table in self._cells.values() for cell in table.values())
+        return any(value > schema.I64_MAX for cell in cells for value in cell.values())
+
     def control_totals(self):
         """date -> rows and every measure"""
         return {
