@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 use std::mem;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, UInt32Array};
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
@@ -30,12 +30,25 @@ pub fn batch_schema(schema: &LogSchema) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
+/// The numbers of a row, of which the first ones are its columns.
+pub(crate) type Numbers = [i64; NUMBERS_MAX];
+pub(crate) const NUMBERS_MAX: usize = 20;
+/// Where in them the timestamp, the ids and the measures begin.
+pub(crate) const TIMESTAMP: usize = 0;
+pub(crate) const ID: usize = 1;
+pub(crate) const MEASURE: usize = 4;
+/// Rows that go to the columns together: their numbers stay in the first cache.
+const STAGE_ROWS: usize = 64;
+
 /// The batch that is being filled. Its buffers come back once the sink has seen them.
 pub(crate) struct Columns {
     schema: SchemaRef,
     /// Timestamps, the three ids, the measures.
     integers: Vec<Vec<i64>>,
     media_keys: Texts,
+    /// Rows whose numbers are not in the columns yet: the first `staged`, and one that is being read.
+    stage: Box<[Numbers; STAGE_ROWS]>,
+    staged: usize,
 }
 
 /// A second hold on the buffers of a batch that is out.
@@ -50,6 +63,8 @@ impl Columns {
             schema: batch_schema(schema),
             integers: vec![Vec::new(); 1 + 3 + schema.measures.len()],
             media_keys: Texts::default(),
+            stage: Box::new([[0; NUMBERS_MAX]; STAGE_ROWS]),
+            staged: 0,
         }
     }
 
@@ -68,22 +83,43 @@ impl Columns {
         self.media_keys.code(media_key, name)
     }
 
-    /// `measures` are in the schema's order, at least as many.
+    /// Where the next row's numbers are to be written.
     #[inline]
-    pub fn push(&mut self, timestamp: i64, media_key: u32, ids: Ids, measures: &[i64]) {
+    pub fn draft(&mut self) -> &mut Numbers {
+        &mut self.stage[self.staged % STAGE_ROWS]
+    }
+
+    /// Adds the row whose numbers have been written.
+    #[inline]
+    pub fn push_draft(&mut self, media_key: u32) {
         self.media_keys.codes.push(media_key);
-        let [timestamps, inventories, ads, demands, counted @ ..] = &mut self.integers[..] else { return };
-        timestamps.push(timestamp);
-        inventories.push(ids[0]);
-        ads.push(ids[1]);
-        demands.push(ids[2]);
-        for (column, value) in counted.iter_mut().zip(measures) {
-            column.push(*value);
+        self.staged += 1;
+        if self.staged == STAGE_ROWS {
+            self.unstage();
+        }
+    }
+
+    fn unstage(&mut self) {
+        let staged = &self.stage[..self.staged];
+        for (nth, column) in self.integers.iter_mut().enumerate().take(NUMBERS_MAX) {
+            column.extend(staged.iter().map(|numbers| numbers[nth]));
+        }
+        self.staged = 0;
+    }
+
+    /// `measures` are in the schema's order.
+    pub fn push(&mut self, timestamp: i64, media_key: u32, ids: Ids, measures: &[i64]) {
+        self.unstage();
+        self.media_keys.codes.push(media_key);
+        let numbers = std::iter::once(timestamp).chain(ids).chain(measures.iter().copied());
+        for (column, number) in self.integers.iter_mut().zip(numbers) {
+            column.push(number);
         }
     }
 
     /// The rows so far as a batch; the next one begins empty, with fresh buffers unless the old ones are recycled.
     pub fn take(&mut self) -> Result<(RecordBatch, Lent), ArrowError> {
+        self.unstage();
         let integers: Vec<_> = self.integers.iter_mut().map(|column| ScalarBuffer::from(mem::take(column))).collect();
         let (media_keys, codes) = self.media_keys.take()?;
         let arrays = integers.iter().map(|column| Arc::new(Int64Array::new(column.clone(), None)) as ArrayRef);
@@ -108,30 +144,33 @@ impl Columns {
     }
 }
 
-/// A column of texts, each distinct one kept once.
+/// A column of texts. A batch's dictionary holds the distinct ones of all batches so far, until they are too many.
 #[derive(Default)]
 struct Texts {
     codes: Vec<u32>,
     /// The distinct texts, one after the other, and where each ends.
     distinct: String,
     ends: Vec<usize>,
-    /// Codes by name: the batch that has it, and the code there.
-    named: Vec<(u32, u32)>,
+    /// The dictionary of the batch before.
+    dictionary: Option<Arc<StringArray>>,
+    /// Codes by name, `NO_CODE` where there is none.
+    named: Vec<u32>,
     /// Of the names in `named`.
     epoch: u32,
-    batch: u32,
-    /// Codes by text, of the first `hashed`: needed only where a text of the batch has no name, or an old one.
+    /// Codes by text, of the first `hashed`: needed only where one has no name, or one of another epoch.
     code_of: HashTable<u32>,
     hashed: usize,
     has_nameless: bool,
     hasher: DefaultHashBuilder,
 }
 
+const NO_CODE: u32 = u32::MAX;
+
 impl Texts {
     #[inline]
     fn known_code(&self, name: TextName) -> Option<u32> {
-        let &(batch, code) = self.named.get(name.number as usize)?;
-        (batch == self.batch && name.epoch == self.epoch).then_some(code)
+        let &code = self.named.get(name.number as usize)?;
+        (code != NO_CODE && name.epoch == self.epoch).then_some(code)
     }
 
     fn code(&mut self, text: &str, name: Option<TextName>) -> u32 {
@@ -145,17 +184,12 @@ impl Texts {
             self.has_nameless = true;
         }
         let code = if self.has_nameless { self.code_of_text(text) } else { self.add(text) };
-        self.set_name(name, code);
-        code
-    }
-
-    fn set_name(&mut self, name: TextName, code: u32) {
         let number = name.number as usize;
         if number >= self.named.len() {
-            // No batch has this number.
-            self.named.resize(number + 1, (u32::MAX, 0));
+            self.named.resize(number + 1, NO_CODE);
         }
-        self.named[number] = (self.batch, code);
+        self.named[number] = code;
+        code
     }
 
     fn add(&mut self, text: &str) -> u32 {
@@ -182,20 +216,39 @@ impl Texts {
     }
 
     fn take(&mut self) -> Result<(ArrayRef, ScalarBuffer<u32>), ArrowError> {
-        self.code_of.clear();
-        self.hashed = 0;
-        self.has_nameless = false;
-        self.batch = (self.batch + 1) % u32::MAX;
+        /// From here on the next batch begins a dictionary of its own.
+        const DISTINCT_MAX: usize = 32 << 10;
+        let dictionary = match self.dictionary.take() {
+            Some(dictionary) if dictionary.len() == self.ends.len() => dictionary,
+            _ => Arc::new(self.distinct_array()?),
+        };
+        if self.ends.len() < DISTINCT_MAX {
+            self.dictionary = Some(dictionary.clone());
+        } else {
+            self.forget();
+        }
+        let codes = ScalarBuffer::from(mem::take(&mut self.codes));
+        let keys = UInt32Array::new(codes.clone(), None);
+        Ok((Arc::new(DictionaryArray::<UInt32Type>::try_new(keys, dictionary)?), codes))
+    }
+
+    fn distinct_array(&self) -> Result<StringArray, ArrowError> {
         let offset = |end: usize| {
             i32::try_from(end).map_err(|_| ArrowError::ComputeError("a batch's texts exceed 2 GiB".into()))
         };
-        let ends = mem::take(&mut self.ends);
-        let offsets = std::iter::once(Ok(0)).chain(ends.into_iter().map(offset)).collect::<Result<Vec<i32>, _>>()?;
-        let bytes = Buffer::from_vec(mem::take(&mut self.distinct).into_bytes());
-        let values = StringArray::try_new(OffsetBuffer::new(ScalarBuffer::from(offsets)), bytes, None)?;
-        let codes = ScalarBuffer::from(mem::take(&mut self.codes));
-        let keys = UInt32Array::new(codes.clone(), None);
-        Ok((Arc::new(DictionaryArray::<UInt32Type>::try_new(keys, Arc::new(values))?), codes))
+        let ends = self.ends.iter().copied();
+        let offsets = std::iter::once(0).chain(ends).map(offset).collect::<Result<Vec<i32>, _>>()?;
+        let bytes = Buffer::from(self.distinct.as_bytes());
+        StringArray::try_new(OffsetBuffer::new(ScalarBuffer::from(offsets)), bytes, None)
+    }
+
+    fn forget(&mut self) {
+        self.distinct.clear();
+        self.ends.clear();
+        self.named.clear();
+        self.code_of.clear();
+        self.hashed = 0;
+        self.has_nameless = false;
     }
 }
 

@@ -4,11 +4,10 @@ use std::fmt::Write;
 
 use arrow::array::RecordBatch;
 
-use super::ads_json::Ids;
-use super::columns::Columns;
+use super::columns::{Columns, Numbers};
 use super::error::{DecodeError, Fault, Limit};
 use super::fields::{FieldId, Fields};
-use super::pickle::{Keep, Span, Store, TextName, Value};
+use super::pickle::{Keep, Store, TextName, Value};
 use super::rules;
 use crate::model::{Limits, LogSchema, RejectReason, Rejects};
 
@@ -16,7 +15,7 @@ use crate::model::{Limits, LogSchema, RejectReason, Rejects};
 #[derive(Clone, Copy)]
 pub(crate) enum MediaKey {
     Empty,
-    Text(TextName, Span),
+    Text(TextName),
     Number(i64),
 }
 
@@ -37,6 +36,8 @@ pub(crate) struct Rows<'a> {
     row: Vec<Value>,
     measures: Vec<i64>,
     text: String,
+    /// Of the row that is being read by the fast path.
+    media_key: MediaKey,
 }
 
 impl<'a> Rows<'a> {
@@ -61,6 +62,7 @@ impl<'a> Rows<'a> {
             row: vec![Value::Absent; fields.len()],
             measures: Vec::with_capacity(fields.measures.len()),
             text: String::new(),
+            media_key: MediaKey::Empty,
         }
     }
 
@@ -113,23 +115,22 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Adds a row that was judged while it was read. `measures` may be more than there are.
+    /// Where a row that is judged while it is read is to be written: copying what has just been written would wait for it.
     #[inline]
-    pub fn accept(
-        &mut self,
-        timestamp: i64,
-        media_key: MediaKey,
-        ids: Ids,
-        measures: &[i64],
-        store: &Store,
-    ) -> Result<(), Fault> {
+    pub fn draft(&mut self) -> (&mut Numbers, &mut MediaKey) {
+        (self.columns.draft(), &mut self.media_key)
+    }
+
+    /// Adds the row that has been written.
+    #[inline]
+    pub fn accept(&mut self, store: &Store) -> Result<(), Fault> {
         self.count_row()?;
         let columns = &mut self.columns;
-        let code = match media_key {
+        let code = match self.media_key {
             MediaKey::Empty => columns.code("", None),
-            MediaKey::Text(name, span) => match columns.known_code(name) {
+            MediaKey::Text(name) => match columns.known_code(name) {
                 Some(code) => code,
-                None => columns.code(store.text(span), Some(name)),
+                None => columns.code(store.text(store.interned(name.number)), Some(name)),
             },
             MediaKey::Number(number) => {
                 self.text.clear();
@@ -137,7 +138,7 @@ impl<'a> Rows<'a> {
                 columns.code(&self.text, None)
             }
         };
-        columns.push(timestamp, code, ids, measures);
+        columns.push_draft(code);
         if columns.rows() >= self.batch_rows { Ok(self.flush()?) } else { Ok(()) }
     }
 

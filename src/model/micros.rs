@@ -22,9 +22,11 @@ impl Micros {
         if !value.is_finite() {
             return None;
         }
-        if let Some(micros) = Self::from_few_digits(value) {
-            return Some(micros);
-        }
+        Self::from_few_digits(value).or_else(|| Self::through_text(value))
+    }
+
+    #[cold]
+    fn through_text(value: f64) -> Option<Micros> {
         // Rust prints the shortest digits that read back as the same double, as Python's `repr` does.
         Micros::parse(&format!("{value:e}"))
     }

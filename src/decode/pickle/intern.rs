@@ -11,6 +11,8 @@ use super::value::{Span, Value};
 
 /// Longer ones are rarely written twice.
 pub const INTERNED_BYTES_MAX: usize = 64;
+/// Texts of so many bytes are their own digest.
+pub const SHORT_BYTES_MAX: usize = 8;
 /// Set in the place of an interned text, which is its number, so that it cannot be mistaken for one of the store's own.
 pub const INTERNED: u32 = 1 << 31;
 /// Where numbers end: they fit a word of the memo.
@@ -34,9 +36,16 @@ pub enum Origin {
 
 #[derive(Clone, Copy)]
 struct Interned {
-    /// The bytes themselves of a text of up to eight, else their hash.
-    digest: u64,
     at: u32,
+    length: u8,
+}
+
+/// What a text is found by.
+#[derive(Clone, Copy)]
+struct Found {
+    /// The bytes themselves of a text of up to eight, the first of them lowest, else their hash.
+    digest: u64,
+    number: u32,
     length: u8,
     encoding: Encoding,
 }
@@ -45,7 +54,7 @@ struct Interned {
 pub struct Interner {
     pool: Vec<u8>,
     texts: Vec<Interned>,
-    numbers: HashTable<u32>,
+    found: HashTable<Found>,
     seed: Seed,
     epoch: u32,
 }
@@ -74,9 +83,10 @@ impl Seed {
             [a, b] => u64::from(a) | u64::from(b) << 8,
             [a, b, c] => u64::from(a) | u64::from(b) << 8 | u64::from(c) << 16,
             // The two halves overlap where there are fewer than eight.
-            [..] if bytes.len() <= 8 => match (bytes.first_chunk(), bytes.last_chunk()) {
+            [..] if bytes.len() <= SHORT_BYTES_MAX => match (bytes.first_chunk(), bytes.last_chunk()) {
                 (Some(&first), Some(&last)) => {
-                    u64::from(u32::from_le_bytes(first)) | u64::from(u32::from_le_bytes(last)) << 32
+                    let last = u64::from(u32::from_le_bytes(last)) << (8 * (bytes.len() - 4));
+                    u64::from(u32::from_le_bytes(first)) | last
                 }
                 _ => 0,
             },
@@ -100,17 +110,24 @@ impl Interner {
         }
         let digest = self.seed.digest(bytes);
         let hash = self.seed.hash(digest, bytes.len());
-        let Self { pool, texts, numbers, .. } = self;
-        let is_same = |number: &u32| {
-            let text = &texts[*number as usize];
-            text.digest == digest
-                && usize::from(text.length) == bytes.len()
-                && (bytes.len() <= 8 || bytes_of(pool, text) == bytes)
+        let is_same = |found: &Found| {
+            found.digest == digest
+                && usize::from(found.length) == bytes.len()
+                && (bytes.len() <= SHORT_BYTES_MAX || self.bytes(found.number) == bytes)
         };
-        if let Some(&number) = numbers.find(hash, is_same) {
-            return Ok(value(origin, number, &texts[number as usize]));
+        if let Some(found) = self.found.find(hash, is_same) {
+            return Ok(value(origin, found));
         }
         self.add(origin, bytes, digest, hash, budget)
+    }
+
+    /// The number of a text in UTF-8 that is known, of up to eight bytes, which are in a word, the first of them lowest.
+    #[inline]
+    pub fn find_short(&self, word: u64, length: usize) -> Option<u32> {
+        let hash = self.seed.hash(word, length);
+        let is_same = |found: &Found| found.digest == word && usize::from(found.length) == length;
+        let found = self.found.find(hash, is_same)?;
+        (found.encoding == Encoding::Utf8).then_some(found.number)
     }
 
     #[cold]
@@ -122,27 +139,24 @@ impl Interner {
         hash: u64,
         budget: &mut Budget,
     ) -> Result<Option<Value>, Fault> {
-        let Self { pool, texts, numbers, seed, .. } = self;
+        let Self { pool, texts, found, seed, .. } = self;
         let encoding = Encoding::of(bytes);
         if texts.len() >= TEXTS_MAX || (origin, encoding) == (Origin::Str, Encoding::Neither) {
             return Ok(None);
         }
-        let hash_of = |number: &u32| {
-            let text = &texts[*number as usize];
-            seed.hash(text.digest, usize::from(text.length))
-        };
-        if numbers.len() == numbers.capacity() {
+        let hash_of = |found: &Found| seed.hash(found.digest, usize::from(found.length));
+        if found.len() == found.capacity() {
             // Twofold, and both tables exist while one is copied into the other.
-            budget.charge(numbers.allocation_size() * 2 + 256)?;
-            numbers.reserve(1, hash_of);
+            budget.charge(found.allocation_size() * 2 + 256)?;
+            found.reserve(1, hash_of);
         }
-        let number = texts.len() as u32;
-        numbers.insert_unique(hash, number, hash_of);
+        let (number, length) = (texts.len() as u32, bytes.len() as u8);
+        let text = Found { digest, number, length, encoding };
+        found.insert_unique(hash, text, hash_of);
         budget.reserve(pool, bytes.len())?;
-        let text = Interned { digest, at: pool.len() as u32, length: bytes.len() as u8, encoding };
+        budget.push(texts, Interned { at: pool.len() as u32, length })?;
         pool.extend_from_slice(bytes);
-        budget.push(texts, text)?;
-        Ok(value(origin, number, &text))
+        Ok(value(origin, &text))
     }
 
     pub fn bytes(&self, number: u32) -> &[u8] {
@@ -168,7 +182,7 @@ impl Interner {
         if self.texts.len() > KEPT_TEXTS {
             self.pool.clear();
             self.texts.clear();
-            self.numbers.clear();
+            self.found.clear();
             self.epoch = self.epoch.wrapping_add(1);
         }
     }
@@ -185,8 +199,8 @@ fn span(number: u32, length: u8) -> Span {
 }
 
 #[inline]
-fn value(origin: Origin, number: u32, text: &Interned) -> Option<Value> {
-    let span = span(number, text.length);
+fn value(origin: Origin, text: &Found) -> Option<Value> {
+    let span = span(text.number, text.length);
     match (origin, text.encoding) {
         (Origin::Str, Encoding::Utf8) => Some(Value::Text(span)),
         (Origin::Str, Encoding::Surrogates) => Some(Value::Surrogates(span)),

@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 
 use super::super::error::Fault;
 use super::budget::Budget;
-use super::intern::INTERNED;
+use super::intern::{INTERNED, TextName};
 use super::storage::Store;
 use super::value::{Span, Value};
 
@@ -60,6 +60,12 @@ impl Word {
     const DICT: u32 = 8;
     const LIST: u32 = 9;
     const TUPLE: u32 = 10;
+
+    /// The word of a `str` that is interned.
+    #[inline]
+    pub fn of_text(name: TextName) -> Word {
+        Word(Self::TEXT << PLACE_BITS | name.number)
+    }
 
     /// The word of a value that fits one.
     #[inline]

@@ -141,6 +141,13 @@ impl Store {
         self.interner.intern(origin, bytes, &mut self.budget)
     }
 
+    /// The name of a `str` of up to eight bytes that is known; they are in a word, the first of them lowest.
+    #[inline]
+    pub fn known_short(&self, word: u64, length: usize) -> Option<TextName> {
+        let number = self.interner.find_short(word, length)?;
+        Some(TextName { epoch: self.interner.epoch(), number })
+    }
+
     /// Of the names of interned texts.
     pub fn epoch(&self) -> u32 {
         self.interner.epoch()

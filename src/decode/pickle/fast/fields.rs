@@ -4,9 +4,10 @@
 //! waits for.
 
 use super::super::super::ads_json::{self, Ids};
+use super::super::super::columns::{ID, MEASURE, NUMBERS_MAX, Numbers, TIMESTAMP};
 use super::super::super::rows::MediaKey;
 use super::super::super::rules;
-use super::super::intern::Origin;
+use super::super::intern::SHORT_BYTES_MAX;
 use super::super::memo::Word;
 use super::super::opcode as op;
 use super::super::value::Value;
@@ -14,21 +15,35 @@ use super::keys::{Role, word_at};
 use super::scan::{SKIPPED_DEPTH_MAX, Scan, Step, StepKind};
 use crate::model::{MeasureKind, Micros};
 
-/// Schemas of more measures are left to the machine.
-pub const MEASURES_MAX: usize = 16;
-
 /// A row that is being read.
-pub struct Draft {
-    pub timestamp: Option<i64>,
-    pub media_key: MediaKey,
-    pub ids: Ids,
-    pub measures: [i64; MEASURES_MAX],
+pub struct Draft<'n> {
+    pub has_timestamp: bool,
+    pub media_key: &'n mut MediaKey,
+    pub numbers: &'n mut Numbers,
 }
 
-impl Draft {
+impl<'n> Draft<'n> {
     #[inline]
-    pub fn new() -> Self {
-        Self { timestamp: None, media_key: MediaKey::Empty, ids: [0; 3], measures: [0; MEASURES_MAX] }
+    pub fn new((numbers, media_key): (&'n mut Numbers, &'n mut MediaKey)) -> Self {
+        let mut draft = Self { has_timestamp: false, media_key, numbers };
+        draft.clear();
+        draft
+    }
+
+    /// Forgets what was read of a row.
+    #[inline]
+    pub fn clear(&mut self) {
+        *self.numbers = [0; NUMBERS_MAX];
+        self.has_timestamp = false;
+        *self.media_key = MediaKey::Empty;
+    }
+
+    pub fn set_ids(&mut self, ids: Ids) {
+        self.numbers[ID..MEASURE].copy_from_slice(&ids);
+    }
+
+    pub fn ids(&self) -> Ids {
+        [self.numbers[ID], self.numbers[ID + 1], self.numbers[ID + 2]]
     }
 }
 
@@ -39,32 +54,29 @@ impl Scan<'_> {
         match role {
             Role::Count(nth) => {
                 let (count, end) = self.count(at)?;
-                *draft.measures.get_mut(usize::from(nth))? = count;
+                *draft.numbers.get_mut(MEASURE + usize::from(nth))? = count;
                 Some(end)
             }
             Role::Money(nth) => {
                 let (micros, end) = self.money(at)?;
-                *draft.measures.get_mut(usize::from(nth))? = micros;
+                *draft.numbers.get_mut(MEASURE + usize::from(nth))? = micros;
                 Some(end)
             }
             Role::Id(nth) => {
                 let (id, end) = self.id(at)?;
-                *draft.ids.get_mut(usize::from(nth))? = id;
+                *draft.numbers.get_mut(ID + usize::from(nth))? = id;
                 Some(end)
             }
             Role::Timestamp => {
                 let (timestamp, end) = self.seconds(at)?;
-                draft.timestamp = Some(timestamp);
+                draft.numbers[TIMESTAMP] = timestamp;
+                draft.has_timestamp = true;
                 Some(end)
             }
-            Role::MediaKey => {
-                let (media_key, end) = self.media_key(at)?;
-                draft.media_key = media_key;
-                Some(end)
-            }
+            Role::MediaKey => self.media_key(at, draft.media_key),
             Role::Ads => {
                 let (ids, end) = self.ads_without_list(at)?;
-                draft.ids = ids;
+                draft.set_ids(ids);
                 Some(end)
             }
             Role::Nothing => self.skipped(at),
@@ -193,39 +205,39 @@ impl Scan<'_> {
     }
 
     #[inline(always)]
-    fn media_key(&mut self, at: usize) -> Option<(MediaKey, usize)> {
+    fn media_key(&mut self, at: usize, media_key: &mut MediaKey) -> Option<usize> {
         if *self.bytes.get(at)? != op::SHORT_BINUNICODE {
-            return self.other_media_key(at);
+            return self.other_media_key(at, media_key);
         }
         let length = usize::from(*self.bytes.get(at + 1)?);
         let end = at + 2 + length;
         let text = self.bytes.get(at + 2..end)?;
-        if self.fields.find(text).is_some() {
-            return None;
+        if length > SHORT_BYTES_MAX || self.fields.find(text).is_some() {
+            return self.other_media_key(at, media_key);
         }
+        let mask = u64::MAX.checked_shr(8 * (SHORT_BYTES_MAX - length) as u32).unwrap_or(0);
+        let Some(name) = self.store.known_short(word_at(self.bytes, at + 2)? & mask, length) else {
+            return self.other_media_key(at, media_key);
+        };
         self.protocols |= 1 << 4;
-        let value = self.store.intern(Origin::Str, text).ok()??;
-        let Value::Text(span) = value else { return None };
-        if length > self.media_key_chars_max {
-            return None;
-        }
-        let end = self.memoize(end, Word::of(value)?)?;
-        Some((MediaKey::Text(self.store.text_name(value)?, span), end))
+        let end = self.memoize(end, Word::of_text(name))?;
+        *media_key = MediaKey::Text(name);
+        Some(end)
     }
 
     #[inline(never)]
-    fn other_media_key(&mut self, at: usize) -> Option<(MediaKey, usize)> {
+    fn other_media_key(&mut self, at: usize, media_key: &mut MediaKey) -> Option<usize> {
         let (value, end) = self.value_at(at)?;
-        let media_key = match value {
+        *media_key = match value {
             Value::Text(span) | Value::OldText(span) | Value::Utf8(span) => {
                 let name = self.store.text_name(value)?;
-                (span.length as usize <= self.media_key_chars_max).then_some(MediaKey::Text(name, span))?
+                (span.length as usize <= self.media_key_chars_max).then_some(MediaKey::Text(name))?
             }
             Value::Int(number) => MediaKey::Number(number),
             Value::None => MediaKey::Empty,
             _ => return None,
         };
-        Some((media_key, end))
+        Some(end)
     }
 
     /// JSON text, what the memo holds, or nothing.

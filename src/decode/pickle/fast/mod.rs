@@ -9,6 +9,7 @@ mod row;
 mod scan;
 mod template;
 
+use super::super::columns::{MEASURE, NUMBERS_MAX};
 use super::super::error::Fault;
 use super::super::fields::Fields;
 use super::super::rows::Rows;
@@ -17,7 +18,7 @@ use super::machine::Machine;
 use super::memo::MemoMark;
 use super::opcode as op;
 use crate::model::{Limits, LogSchema};
-use fields::{Draft, MEASURES_MAX};
+use fields::Draft;
 use keys::Keys;
 use scan::{Scan, Step};
 use template::Template;
@@ -46,6 +47,7 @@ pub struct Fast {
     /// The last one that fitted comes first.
     templates: Vec<Template>,
     misses: u32,
+    is_new: bool,
     /// Of the texts that keys and templates name.
     epoch: u32,
     /// Lends its memory.
@@ -62,13 +64,14 @@ impl Fast {
             && fields.of_row().all(|field| !fields.ids.contains(&field));
         let enabled = has_clear_roles
             && limits.nesting_max >= NESTING_MIN
-            && schema.measures.len() <= MEASURES_MAX
+            && MEASURE + schema.measures.len() <= NUMBERS_MAX
             && schema.media_key_chars_max >= NUMBER_CHARS_MAX;
         Self {
             enabled,
             keys: Default::default(),
             templates: Vec::new(),
             misses: 0,
+            is_new: false,
             epoch: 0,
             trace: Vec::new(),
             failures: 0,
@@ -105,8 +108,8 @@ impl Fast {
         self.rests = if self.failures > 3 { self.failures.min(RESTS_MAX) } else { 0 };
     }
 
-    /// Reads a row and says where it ends, and whether its make is new.
-    fn read(&mut self, scan: &mut Scan, start: usize, draft: &mut Draft, mark: MemoMark) -> Option<(usize, bool)> {
+    /// Reads a row and says where it ends. `is_new` tells then whether its make is.
+    fn read(&mut self, scan: &mut Scan, start: usize, draft: &mut Draft, mark: MemoMark) -> Option<usize> {
         for nth in 0..self.templates.len() {
             let template = &self.templates[nth];
             if scan.keeps_parts && template.makes_containers {
@@ -115,12 +118,14 @@ impl Fast {
             if let Some(end) = scan.templated(template, start, draft) {
                 self.templates.swap(0, nth);
                 self.misses = 0;
-                return Some((end, false));
+                self.is_new = false;
+                return Some(end);
             }
             scan.undo(mark);
-            *draft = Draft::new();
+            draft.clear();
         }
-        Some((scan.row(&mut self.keys, start, draft)?, true))
+        self.is_new = true;
+        scan.row(&mut self.keys, start, draft)
     }
 
     /// Learns from a row that was read key by key.
@@ -243,24 +248,31 @@ impl Machine<'_> {
         };
         let mut read = Read { rows: 0, is_early: false };
         let (mut start, mut read_to) = (from, 0);
-        let mut outcome = Ok(());
-        while outcome.is_ok() {
+        let mut failed = None;
+        loop {
             let mark = scan.memo.mark();
-            let mut draft = Draft::new();
-            let row = self.fast.read(&mut scan, start, &mut draft, mark);
-            let row = row.and_then(|(row_end, is_new)| Some((after.end(bytes, row_end)?, row_end, is_new)));
-            let row = row.filter(|row| after != After::Stop || self.frame_end.is_none() || row.0 == frame_bytes);
-            let (Some((end, row_end, is_new)), Some(timestamp)) = (row, draft.timestamp) else {
+            let mut draft = Draft::new(rows.draft());
+            let row_end = self.fast.read(&mut scan, start, &mut draft, mark);
+            let end = row_end.and_then(|row_end| after.end(bytes, row_end));
+            // A dump is no longer than its frame says, and no shorter.
+            let end = end.filter(|&end| after != After::Stop || self.frame_end.is_none() || end == frame_bytes);
+            let (Some(row_end), Some(end), true) = (row_end, end, draft.has_timestamp) else {
                 scan.undo(mark);
                 break;
             };
-            if is_new {
+            if self.fast.is_new {
                 self.fast.learn(&scan, start, row_end);
             }
             (start, read_to) = (end, end);
             read.rows += 1;
-            outcome = rows.accept(timestamp, draft.media_key, draft.ids, &draft.measures, scan.store);
-            outcome = outcome.and_then(|()| scan.end_row());
+            if let Err(fault) = rows.accept(scan.store) {
+                failed = Some(fault);
+                break;
+            }
+            if let Err(fault) = scan.end_row() {
+                failed = Some(fault);
+                break;
+            }
             if after == After::Stop {
                 break;
             }
@@ -273,7 +285,7 @@ impl Machine<'_> {
         self.fast.trace = scan.trace;
         self.memo_mark = self.memo.mark();
         self.reader.advance(read_to);
-        outcome.map(|()| read)
+        failed.map_or(Ok(read), Err)
     }
 }
 

@@ -120,7 +120,7 @@ impl<'p> Scan<'p> {
         if code != op::EMPTY_LIST && (code != op::MARK || *self.bytes.get(at + 1)? != op::LIST) {
             return self.field_traced(Role::Ads, at, draft);
         }
-        draft.ids = [0; 3];
+        draft.set_ids([0; 3]);
         let (mut at, list_entry) = self.start_named(at, op::EMPTY_LIST, op::LIST)?;
         let (mut length, mut first_entry) = (0, None);
         loop {
@@ -143,7 +143,7 @@ impl<'p> Scan<'p> {
             }
         }
         if self.keeps_parts {
-            self.keep_ads(list_entry, first_entry, draft.ids, length)?;
+            self.keep_ads(list_entry, first_entry, draft.ids(), length)?;
         }
         Some(at)
     }

@@ -8,8 +8,8 @@ use super::scan::{Scan, Step, StepKind};
 
 /// Bytes of a row that are always the same, then a value or a memo opcode.
 struct Slot {
-    literal: u128,
-    mask: u128,
+    literal: [u64; 2],
+    mask: [u64; 2],
     length: usize,
     /// Entries that the literal's own memo opcodes make: `words[words.0..words.1]`.
     words: (usize, usize),
@@ -29,7 +29,7 @@ pub struct Template {
     pub makes_containers: bool,
 }
 
-const LITERAL_BYTES: usize = size_of::<u128>();
+const LITERAL_BYTES: usize = 16;
 
 impl Template {
     /// Of a row that was read from `start` to `end`, `makes_containers` beside the row itself.
@@ -71,11 +71,16 @@ impl Template {
 }
 
 fn slot(literal: &[u8], words: (usize, usize), then: Then) -> Slot {
-    let mut padded = [0; LITERAL_BYTES];
+    let (mut padded, mut mask) = ([0; LITERAL_BYTES], [0; LITERAL_BYTES]);
     padded[..literal.len()].copy_from_slice(literal);
-    let unused = 8 * (LITERAL_BYTES - literal.len()) as u32;
-    let mask = u128::MAX.checked_shr(unused).unwrap_or(0);
-    Slot { literal: u128::from_le_bytes(padded), mask, length: literal.len(), words, then }
+    mask[..literal.len()].fill(0xff);
+    Slot { literal: words_of(&padded), mask: words_of(&mask), length: literal.len(), words, then }
+}
+
+#[inline(always)]
+fn words_of(bytes: &[u8; LITERAL_BYTES]) -> [u64; 2] {
+    let whole = u128::from_le_bytes(*bytes);
+    [whole as u64, (whole >> 64) as u64]
 }
 
 impl Scan<'_> {
@@ -84,8 +89,8 @@ impl Scan<'_> {
     pub fn templated(&mut self, template: &Template, start: usize, draft: &mut Draft) -> Option<usize> {
         let mut at = start;
         for slot in &template.slots {
-            let bytes = u128::from_le_bytes(*self.bytes.get(at..)?.first_chunk()?);
-            if bytes & slot.mask != slot.literal {
+            let [first, second] = words_of(self.bytes.get(at..)?.first_chunk()?);
+            if (first ^ slot.literal[0]) & slot.mask[0] | (second ^ slot.literal[1]) & slot.mask[1] != 0 {
                 return None;
             }
             at += slot.length;
