@@ -33,12 +33,12 @@ JSON_PIECES = (
     "", " ", "\x0c", "\x00", "\ufeff", "[", "]", "{", "}", ",", ":", '"', "\\", "\\u0061id", "\\ud800", "\\ud83d\\ude00", "\n", "-",
     "0", "1.0", "1e2", "-0.0", "01", "1.", ".5", "+1", "NaN", "-Infinity", "Infinity", "-NaN", "true", "null", "nul",
     "9223372036854775807", "9223372036854775808", "-9223372036854775808", "0.99999999999999999999",
-    "1e-400", '"aid":7,', '"did":null,', "[" * 120 + "]" * 120, '{"a":' * 200 + "1" + "}" * 200, "/**/",
+    "1e-400", '"aid":7,', '"did":null,', "[" * 120 + "]" * 120, '{"a":' * 200 + "1" + "}" * 200, "/**/", "9007199254740993.0",
 )  # fmt: skip
 
 #: Numbers in JSON that the program is known to read otherwise than Python: beyond a double's range, which Python reads as
-#: an infinite float or as an integer of any size, and between two doubles, which Python rounds to the nearest one.
-KNOWN_JSON_PIECES = ("1E400", "9" * 400, "9" * 400 + ".0", "9007199254740993.0")
+#: an infinite float or as an integer of any size. Both reject the row, for another reason.
+KNOWN_JSON_PIECES = ("1E400", "9" * 400, "9" * 400 + ".0")
 
 
 class Values:
