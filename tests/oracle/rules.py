@@ -3,6 +3,7 @@
 The checks stand in the order in which reasons are given when several apply.
 """
 
+import datetime
 import json
 import math
 import sys
@@ -44,12 +45,21 @@ def row_values(row, seconds):
 def timestamp(value, seconds):
     if value is None:
         raise Reject("timestamp_missing")
+    if isinstance(value, datetime.datetime):
+        value = _unix_second(value)
     if not isinstance(value, (int, float)) or not math.isfinite(_float_or_zero(value)):
         raise Reject("timestamp_not_a_number")
     second = math.floor(value)
     if not seconds[0] <= second <= seconds[1]:
         raise Reject("timestamp_out_of_window")
     return second
+
+
+def _unix_second(moment):
+    """The whole second of a point in time; one without a zone is UTC."""
+    if moment.utcoffset() is None:
+        moment = moment.replace(tzinfo=datetime.timezone.utc)
+    return (moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)) // datetime.timedelta(seconds=1)
 
 
 def _float_or_zero(value):

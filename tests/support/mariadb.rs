@@ -117,7 +117,9 @@ impl MariaDb {
     /// Runs a statement as the administrator, in no database.
     pub async fn run(&self, sql: &str) {
         let url = format!("mysql://root@127.0.0.1:{}/mysql?prefer_socket=false", self.port);
-        let mut connection = mysql_async::Conn::from_url(url).await.expect("connect to the test server");
+        let connected = mysql_async::Conn::from_url(url).await;
+        let mut connection =
+            connected.unwrap_or_else(|error| panic!("connect to the test server: {error}\n{}", self.logs()));
         connection.query_drop(sql).await.expect(sql);
         connection.disconnect().await.expect("disconnect");
     }
