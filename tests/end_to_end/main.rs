@@ -2,19 +2,24 @@
 //! reading pickles that CPython wrote, compared with sums that an independent Python program computed.
 
 mod alerts;
-mod cloud;
 mod commands;
-mod corpus;
-mod daemon;
-mod database;
 mod differential;
 mod faults;
 mod outages;
 mod proxy;
 mod sums;
-mod world;
 
+#[path = "../support/cloud.rs"]
+mod cloud;
+#[path = "../support/corpus.rs"]
+mod corpus;
+#[path = "../support/daemon.rs"]
+mod daemon;
+#[path = "../support/database.rs"]
+mod database;
 #[path = "../support/mariadb.rs"]
 mod mariadb;
 #[path = "../support/moto.rs"]
 mod moto;
+#[path = "../support/world.rs"]
+mod world;

@@ -1,0 +1,1 @@
+//! The process dies at every step of the protocol.

@@ -1,0 +1,1 @@
+//! The database refuses, deadlocks, dies and fails over.

@@ -1,0 +1,32 @@
+//! The central promise, attacked: every object is counted exactly once or listed as failed, whatever dies, stalls, lies
+//! or comes twice. `tests/exactly-once` runs it in full; `tests/run` a selection that takes minutes.
+// Each part uses some of the support.
+#![allow(dead_code)]
+
+mod crashes;
+mod database_faults;
+mod queue_faults;
+mod replicas;
+mod simulation;
+mod soak;
+mod wire_faults;
+
+#[path = "../support/cloud.rs"]
+mod cloud;
+#[path = "../support/corpus.rs"]
+mod corpus;
+#[path = "../support/daemon.rs"]
+mod daemon;
+#[path = "../support/database.rs"]
+mod database;
+#[path = "../support/mariadb.rs"]
+mod mariadb;
+#[path = "../support/moto.rs"]
+mod moto;
+#[path = "../support/world.rs"]
+mod world;
+
+/// Whether everything is to be tried, or a selection that takes minutes.
+pub fn is_full() -> bool {
+    std::env::var_os("XC2_EXACTLY_ONCE").is_some_and(|extent| extent == "full")
+}

@@ -1,0 +1,1 @@
+//! The queue redelivers, forgets, throttles and replays.

@@ -1,0 +1,1 @@
+//! The pipeline itself on a simulated queue and store, by seed.

@@ -1,0 +1,1 @@
+//! A random mix of everything, for as long as one likes.

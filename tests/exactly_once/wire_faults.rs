@@ -1,0 +1,1 @@
+//! The network cuts, stalls, truncates and loses answers.
