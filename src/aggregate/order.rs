@@ -1,52 +1,76 @@
-//! The order of groups by their keys.
+//! The order of groups by the values that their keys stand for.
 
-use super::groups::Groups;
+use super::groups::Key;
 
-/// The groups in the order of their keys, word by word. Words that are codes of texts (`is_text`) are compared by the
-/// texts' `ranks`.
-pub fn by_key(groups: &Groups, is_text: &[bool], ranks: &[i64]) -> Vec<u32> {
-    let rank = |(&word, &is_text): (&i64, &bool)| if is_text { ranks[word as usize] } else { word };
-    let ranked = |group: u32| groups.key(group as usize).iter().zip(is_text).map(rank);
-    let all = 0..groups.len() as u32;
-    match Packing::of(is_text.len(), all.clone().map(ranked)) {
-        Some(packing) => {
-            let mut packed: Vec<(u128, u32)> = all.map(|group| (packing.pack(ranked(group)), group)).collect();
-            packed.sort_unstable();
-            packed.into_iter().map(|(_, group)| group).collect()
-        }
-        None => {
-            let mut order: Vec<u32> = all.collect();
-            order.sort_unstable_by(|&a, &b| ranked(a).cmp(ranked(b)));
-            order
-        }
-    }
+/// What groups are sorted by: for each dimension, the first one first, the values of its axis's codes.
+pub struct Sort {
+    axes: usize,
+    by: Vec<Ranks>,
 }
 
-/// How the words of keys fit side by side into one integer that sorts as they do: several times faster to compare.
-struct Packing {
-    /// The smallest value of each word, and the bits that hold its distance to the largest.
-    words: Vec<(i64, u32)>,
+/// The values of an axis's codes, as small numbers in the same order.
+struct Ranks {
+    axis: usize,
+    of_codes: Vec<u32>,
+    /// That hold the largest one.
+    bits: u32,
 }
 
-impl Packing {
-    /// `None` when the words' ranges need more than 128 bits together.
-    fn of<K: Iterator<Item = i64>>(words: usize, keys: impl Iterator<Item = K>) -> Option<Packing> {
-        let mut ranges = vec![(i64::MAX, i64::MIN); words];
-        for key in keys {
-            for ((least, most), word) in ranges.iter_mut().zip(key) {
-                *least = word.min(*least);
-                *most = word.max(*most);
-            }
-        }
-        let bits = |(least, most): (i64, i64)| (least, u64::BITS - most.abs_diff(least).leading_zeros());
-        let words: Vec<(i64, u32)> = ranges.into_iter().map(bits).collect();
-        let fits = words.iter().map(|(_, bits)| bits).sum::<u32>() <= u128::BITS;
-        fits.then_some(Packing { words })
+impl Sort {
+    /// Of keys of so many axes.
+    pub fn new(axes: usize) -> Sort {
+        Sort { axes, by: Vec::new() }
     }
 
-    fn pack(&self, key: impl Iterator<Item = i64>) -> u128 {
-        let parts = key.zip(&self.words).map(|(word, &(least, bits))| (u128::from(word.abs_diff(least)), bits));
-        parts.fold(0, |packed, (distance, bits)| packed.checked_shl(bits).unwrap_or(0) | distance)
+    /// Then by this: `values` has one for each code of an axis.
+    pub fn by(&mut self, axis: usize, values: Vec<i64>) {
+        let mut sorted: Vec<u32> = (0..values.len() as u32).collect();
+        sorted.sort_unstable_by_key(|&code| values[code as usize]);
+        let (mut of_codes, mut rank, mut before) = (vec![0; values.len()], 0, None);
+        for code in sorted {
+            let value = values[code as usize];
+            rank += u32::from(before.is_some_and(|before| before != value));
+            before = Some(value);
+            of_codes[code as usize] = rank;
+        }
+        self.by.push(Ranks { axis, of_codes, bits: u32::BITS - rank.leading_zeros() });
+    }
+
+    /// The positions of keys in their order. `code` takes the code of an axis out of a key.
+    pub fn order(&self, keys: usize, key: impl Fn(usize) -> Key, code: impl Fn(usize, Key) -> usize) -> Vec<u32> {
+        let position_bits = usize::BITS - keys.leading_zeros();
+        let bits: u32 = self.by.iter().map(|ranks| ranks.bits).sum();
+        if bits + position_bits > u64::BITS {
+            return self.order_at_length(keys, key, code);
+        }
+        // All ranks side by side, and the position behind them, in one word that sorts as they do.
+        let mut shift = bits + position_bits;
+        let mut tables = vec![Vec::new(); self.axes];
+        for Ranks { axis, of_codes, bits } in &self.by {
+            shift -= bits;
+            let table: &mut Vec<u64> = &mut tables[*axis];
+            table.resize(of_codes.len(), 0);
+            table.iter_mut().zip(of_codes).for_each(|(packed, &rank)| *packed |= u64::from(rank) << shift);
+        }
+        let tables: Vec<(usize, Vec<u64>)> =
+            tables.into_iter().enumerate().filter(|(_, table)| table.len() > 1).collect();
+        let pack = |position: usize| {
+            let key = key(position);
+            tables.iter().fold(position as u64, |packed, (axis, table)| packed | table[code(*axis, key)])
+        };
+        let mut packed: Vec<u64> = (0..keys).map(pack).collect();
+        packed.sort_unstable();
+        packed.into_iter().map(|packed| (packed & ((1 << position_bits) - 1)) as u32).collect()
+    }
+
+    fn order_at_length(&self, keys: usize, key: impl Fn(usize) -> Key, code: impl Fn(usize, Key) -> usize) -> Vec<u32> {
+        let ranks = |position: u32| {
+            let key = key(position as usize);
+            self.by.iter().map(|ranks| ranks.of_codes[code(ranks.axis, key)]).collect::<Vec<u32>>()
+        };
+        let mut order: Vec<u32> = (0..keys as u32).collect();
+        order.sort_by_cached_key(|&position| ranks(position));
+        order
     }
 }
 
@@ -55,27 +79,47 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn word() -> impl Strategy<Value = i64> {
+    fn value() -> impl Strategy<Value = i64> {
         prop_oneof![any::<i64>(), -3i64..3, Just(i64::MIN), Just(i64::MAX), Just(7)]
+    }
+
+    /// The axes' codes, a byte each.
+    fn code(axis: usize, key: Key) -> usize {
+        (key >> (8 * axis)) as usize & 0xff
     }
 
     proptest! {
         #[test]
-        fn order_is_that_of_the_keys(
-            keys in proptest::collection::hash_set((word(), word(), word(), 0i64..4), 0..40),
+        fn order_is_that_of_the_values(
+            first in proptest::collection::vec(value(), 4),
+            second in proptest::collection::vec(value(), 4),
+            keys in proptest::collection::hash_set((0u128..4, 0u128..4), 0..16),
         ) {
-            // Texts of the codes 0 to 3, and the place of each in their order.
-            let ranks = [2, 0, 3, 1];
-            let mut groups = Groups::new(4, 4, 0);
-            for &(a, b, c, text) in &keys {
-                groups.add(&[a, b, c, text], std::iter::empty()).unwrap();
+            let keys: Vec<Key> = keys.into_iter().map(|(first, second)| first | second << 8).collect();
+            let mut sort = Sort::new(2);
+            // The second axis, the first, and the second again by other values.
+            sort.by(1, second.iter().map(|value| value / 2).collect());
+            sort.by(0, first.clone());
+            sort.by(1, second.clone());
+            let values = |&position: &u32| {
+                let key = keys[position as usize];
+                let (first, second) = (first[code(0, key)], second[code(1, key)]);
+                (second / 2, first, second)
+            };
+            for order in [sort.order(keys.len(), |at| keys[at], code), sort.order_at_length(keys.len(), |at| keys[at], code)] {
+                prop_assert!(order.is_sorted_by_key(values));
+                let mut positions = order.clone();
+                positions.sort_unstable();
+                prop_assert_eq!(positions, (0..keys.len() as u32).collect::<Vec<_>>());
             }
-            let sorted = by_key(&groups, &[false, false, false, true], &ranks);
-            let found: Vec<Vec<i64>> = sorted.iter().map(|&group| groups.key(group as usize).to_vec()).collect();
-            let mut expected: Vec<(i64, i64, i64, i64)> = keys.into_iter().collect();
-            expected.sort_by_key(|&(a, b, c, text)| (a, b, c, ranks[text as usize]));
-            let expected: Vec<Vec<i64>> = expected.into_iter().map(|(a, b, c, text)| vec![a, b, c, text]).collect();
-            prop_assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn more_bits_than_a_word_has_are_sorted_too() {
+        let mut sort = Sort::new(1);
+        let values: Vec<i64> = (0..256).rev().collect();
+        (0..8).for_each(|_| sort.by(0, values.clone()));
+        assert_eq!(sort.order(256, |at| at as Key, code), (0..256).rev().collect::<Vec<u32>>());
     }
 }

@@ -129,7 +129,7 @@ fn reports(plan: &Plan, rollup: &Rollup, rows: usize) -> Result<Vec<(String, Row
         let title = format!("report {}: the first {} of {} rows", of.name, rows.min(cells.len()), cells.len());
         let shown = cells.iter().take(rows);
         let shown: Vec<ReportRow> = shown
-            .map(|cell| ReportRow { key: cell.key, sums: cell.sums.into_iter().map(i128::from).collect() })
+            .map(|cell| ReportRow { key: cell.key().collect(), sums: cell.sums().map(i128::from).collect() })
             .collect();
         reports.push((title, report::rows(plan, of, &of.dimensions, &shown)));
     }

@@ -1,5 +1,6 @@
-//! Joins one object's batches with one snapshot. Media are resolved once for each distinct key of a batch.
+//! Joins one object's batches with one snapshot. Media are resolved once for each distinct key.
 
+use std::ptr;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -28,12 +29,32 @@ pub struct Enricher<'a> {
     measures: &'a [Measure],
     snapshot: Arc<Snapshot>,
     calendar: Calendar,
+    /// The texts of the snapshot's classes.
+    classes: ArrayRef,
+    media: MediaOfKeys,
     unmapped: Unmapped,
+}
+
+/// What the snapshot says of each media key of a dictionary. Batches share dictionaries, so it is asked once.
+struct MediaOfKeys {
+    keys: ArrayRef,
+    media: Vec<Media>,
+    /// The codes of keys that it does not know.
+    unknown: Vec<u32>,
 }
 
 impl<'a> Enricher<'a> {
     pub fn new(dimensions: &'a [Dimension], measures: &'a [Measure], snapshot: Arc<Snapshot>, zone: TimeZone) -> Self {
-        Self { dimensions, measures, snapshot, calendar: Calendar::new(zone), unmapped: Unmapped::default() }
+        let texts = |texts: &[String]| Arc::new(StringArray::from_iter_values(texts)) as ArrayRef;
+        Self {
+            dimensions,
+            measures,
+            calendar: Calendar::new(zone),
+            classes: texts(snapshot.classes()),
+            snapshot,
+            media: MediaOfKeys { keys: texts(&[]), media: Vec::new(), unknown: Vec::new() },
+            unmapped: Unmapped::default(),
+        }
     }
 
     /// A column for each dimension and measure, from a batch as `decode` makes them.
@@ -41,16 +62,22 @@ impl<'a> Enricher<'a> {
     /// # Panics
     /// When a column is missing or of another type: `decode` owes them.
     pub fn enrich(&mut self, batch: &RecordBatch) -> RecordBatch {
-        let media = self.media(batch);
+        let media_keys = column(batch, "media_key").as_dictionary::<UInt32Type>();
+        self.ask_for_media(media_keys.values());
+        self.count_unknown_media(media_keys.keys().values());
         let inventory = self.inventory(batch);
         let mut columns: Vec<(&str, ArrayRef)> = Vec::with_capacity(self.dimensions.len() + self.measures.len());
         for &dimension in self.dimensions {
-            columns.push((dimension.name(), self.dimension(dimension, batch, &media, &inventory)));
+            columns.push((dimension.name(), self.dimension(dimension, batch, &inventory)));
         }
+        let mut shares = Shares { of: None, media: Vec::new(), agency: Vec::new() };
         for measure in self.measures {
             let values = match &measure.origin {
                 Origin::Field(_) => column(batch, &measure.name).clone(),
-                Origin::Share { of, share } => media.shares(column(batch, &self.measures[*of].name), *share),
+                Origin::Share { of, share } => {
+                    let revenue = integers(column(batch, &self.measures[*of].name));
+                    shares.take(*of, *share, || self.split(media_keys.keys().values(), revenue))
+                }
             };
             columns.push((&measure.name, values));
         }
@@ -65,23 +92,29 @@ impl<'a> Enricher<'a> {
         self.unmapped
     }
 
-    fn media<'b>(&mut self, batch: &'b RecordBatch) -> MediaOfRows<'b> {
-        let keys = column(batch, "media_key").as_dictionary::<UInt32Type>();
-        let texts = keys.values().as_string::<i32>();
-        let known: Vec<Option<Media>> = texts.iter().map(|text| self.snapshot.media(text.unwrap_or(""))).collect();
-        let media = MediaOfRows {
-            rows: keys.keys().values(),
-            media: known.iter().map(|media| media.unwrap_or_default()).collect(),
-        };
-        if known.iter().any(Option::is_none) {
-            let unknown = |key: usize| known[key].is_none() && !texts.value(key).is_empty();
-            let rows = media.rows.iter().filter(|&&key| unknown(key as usize));
-            for &key in rows {
-                self.unmapped.media_rows += 1;
-                self.unmapped.keys.add_media(texts.value(key as usize));
-            }
+    fn ask_for_media(&mut self, keys: &ArrayRef) {
+        if ptr::addr_eq(Arc::as_ptr(keys), Arc::as_ptr(&self.media.keys)) {
+            return;
         }
-        media
+        let texts = keys.as_string::<i32>();
+        let known: Vec<Option<Media>> = texts.iter().map(|text| self.snapshot.media(text.unwrap_or(""))).collect();
+        let is_unknown = |&key: &u32| known[key as usize].is_none() && !texts.value(key as usize).is_empty();
+        self.media.unknown = (0..known.len() as u32).filter(is_unknown).collect();
+        self.media.media = known.into_iter().map(Option::unwrap_or_default).collect();
+        self.media.keys = keys.clone();
+    }
+
+    fn count_unknown_media(&mut self, of_rows: &[u32]) {
+        if self.media.unknown.is_empty() {
+            return;
+        }
+        let mut rows = vec![0; self.media.media.len()];
+        of_rows.iter().for_each(|&key| rows[key as usize] += 1);
+        let texts = self.media.keys.as_string::<i32>();
+        for &key in self.media.unknown.iter().filter(|&&key| rows[key as usize] > 0) {
+            self.unmapped.media_rows += rows[key as usize];
+            self.unmapped.keys.add_media(texts.value(key as usize));
+        }
     }
 
     fn inventory(&mut self, batch: &RecordBatch) -> Vec<Inventory> {
@@ -93,6 +126,7 @@ impl<'a> Enricher<'a> {
         ids.iter().map(|&id| self.inventory_of(id)).collect()
     }
 
+    #[inline]
     fn inventory_of(&mut self, id: i64) -> Inventory {
         self.snapshot.inventory(id).unwrap_or_else(|| {
             if id != 0 {
@@ -103,20 +137,16 @@ impl<'a> Enricher<'a> {
         })
     }
 
-    fn dimension(
-        &mut self,
-        dimension: Dimension,
-        batch: &RecordBatch,
-        media: &MediaOfRows,
-        inventory: &[Inventory],
-    ) -> ArrayRef {
+    fn dimension(&mut self, dimension: Dimension, batch: &RecordBatch, inventory: &[Inventory]) -> ArrayRef {
         match dimension {
             Dimension::ReportDate => {
                 let seconds = integers(column(batch, "timestamp"));
                 Arc::new(Date32Array::from_iter_values(seconds.iter().map(|&second| self.calendar.date(second).0)))
             }
             Dimension::OrganizationId => {
-                Arc::new(Int64Array::from_iter_values(media.each().map(|media| media.organization_id)))
+                let keys = column(batch, "media_key").as_dictionary::<UInt32Type>().keys().values();
+                let media = &self.media.media;
+                Arc::new(Int64Array::from_iter_values(keys.iter().map(|&key| media[key as usize].organization_id)))
             }
             Dimension::MediaKey | Dimension::InventoryId | Dimension::AdId | Dimension::DemandId => {
                 column(batch, dimension.name()).clone()
@@ -128,31 +158,40 @@ impl<'a> Enricher<'a> {
     }
 
     fn classes(&self, codes: impl Iterator<Item = u32>) -> ArrayRef {
-        let texts = StringArray::from_iter_values(self.snapshot.classes());
-        Arc::new(DictionaryArray::new(UInt32Array::from_iter_values(codes), Arc::new(texts)))
+        Arc::new(DictionaryArray::new(UInt32Array::from_iter_values(codes), self.classes.clone()))
+    }
+
+    /// The media's and the agency's shares of each row's revenue.
+    fn split(&self, media_keys: &[u32], revenue: &[i64]) -> (Vec<i64>, Vec<i64>) {
+        let split = |(&key, &revenue): (&u32, &i64)| {
+            let media = &self.media.media[key as usize];
+            split(revenue, media.media_rate, media.agency_rate)
+        };
+        media_keys.iter().zip(revenue).map(split).unzip()
     }
 }
 
-/// The media of each row, through the batch's dictionary.
-struct MediaOfRows<'a> {
-    rows: &'a [u32],
-    media: Vec<Media>,
+/// The shares of one measure, which are computed together and asked for one by one.
+struct Shares {
+    of: Option<usize>,
+    media: Vec<i64>,
+    agency: Vec<i64>,
 }
 
-impl MediaOfRows<'_> {
-    fn each(&self) -> impl Iterator<Item = &Media> {
-        self.rows.iter().map(|&key| &self.media[key as usize])
-    }
-
-    fn shares(&self, revenue: &ArrayRef, whose: Share) -> ArrayRef {
-        let shares = self.each().zip(integers(revenue)).map(|(media, &revenue)| {
-            let (of_media, of_agency) = split(revenue, media.media_rate, media.agency_rate);
-            match whose {
-                Share::Media => of_media,
-                Share::Agency => of_agency,
-            }
-        });
-        Arc::new(Int64Array::from_iter_values(shares))
+impl Shares {
+    fn take(&mut self, of: usize, share: Share, split: impl FnOnce() -> (Vec<i64>, Vec<i64>)) -> ArrayRef {
+        let wanted = |shares: &mut Self| match share {
+            Share::Media => std::mem::take(&mut shares.media),
+            Share::Agency => std::mem::take(&mut shares.agency),
+        };
+        let mut values = wanted(self);
+        // Taken before, or of another measure.
+        if self.of != Some(of) || values.is_empty() {
+            (self.media, self.agency) = split();
+            self.of = Some(of);
+            values = wanted(self);
+        }
+        Arc::new(Int64Array::from(values))
     }
 }
 

@@ -46,7 +46,7 @@ pub struct Limits {
     /// Inflated bytes per compressed byte, beyond the first MiB of inflated ones.
     pub inflate_ratio_max: u64,
     pub rows_max: u64,
-    /// Groups on the finest grouping of the reports.
+    /// Groups of all tables that an object is summed in.
     pub cells_max: usize,
     /// Containers within containers.
     pub nesting_max: usize,

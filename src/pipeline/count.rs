@@ -41,7 +41,7 @@ pub enum CountError {
     Decode(DecodeError),
     TooManyCells { limit: usize },
     TooManyRejects { rows: u64, rejects: Rejects },
-    Overflow,
+    Overflow(Overflow),
 }
 
 impl CountError {
@@ -50,7 +50,7 @@ impl CountError {
             CountError::Decode(error) => error.kind(),
             CountError::TooManyCells { .. } => FailureKind::TooLarge,
             CountError::TooManyRejects { .. } => FailureKind::Rejects,
-            CountError::Overflow => FailureKind::Overflow,
+            CountError::Overflow(_) => FailureKind::Overflow,
         }
     }
 }
@@ -65,7 +65,7 @@ impl fmt::Display for CountError {
             CountError::TooManyRejects { rows, rejects } => {
                 write!(f, "{} of {rows} rows were rejected: {rejects}", rejects.rows())
             }
-            CountError::Overflow => Overflow.fmt(f),
+            CountError::Overflow(overflow) => overflow.fmt(f),
         }
     }
 }
@@ -93,7 +93,7 @@ pub fn count(
         seen(batch);
         // After the first error the rest is only read, so that a damaged object is called damaged.
         if summed.is_ok() {
-            summed = rollup.add(&enricher.enrich(batch)).map_err(|Overflow| CountError::Overflow);
+            summed = rollup.add(&enricher.enrich(batch)).map_err(CountError::Overflow);
         }
         if summed.is_ok() && rollup.cells() > rules.limits.cells_max {
             summed = Err(CountError::TooManyCells { limit: rules.limits.cells_max });

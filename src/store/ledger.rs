@@ -10,7 +10,7 @@ use super::dialect::Merge;
 use super::session::{Class, Session, SqlError, SqlResult, Value};
 use super::upsert::{self, Insert, chunk_sizes, out_of_range};
 use super::{Counted, ObjectRollup};
-use crate::aggregate::{DayTotals, Rollup};
+use crate::aggregate::{DayTotals, Overflow, Rollup};
 use crate::model::{Generation, ObjectId};
 use crate::report::Plan;
 
@@ -170,10 +170,7 @@ async fn add(
     rows_max: usize,
 ) -> SqlResult<()> {
     resolve_failed(session, new, now).await?;
-    let days = super::sql_store::on_this_thread(|| {
-        new.iter().map(|(id, object)| Ok((*id, object.rollup.days()?))).collect::<Result<Vec<_>, _>>()
-    });
-    let days: Vec<(ObjectId, Vec<DayTotals>)> = days.map_err(out_of_range)?;
+    let days: Vec<(ObjectId, Vec<DayTotals>)> = new.iter().map(|(id, object)| (*id, object.rollup.days())).collect();
     control_totals(session, plan, &days, rows_max).await?;
     let mut merged = None;
     let rollup = super::sql_store::on_this_thread(|| merge(new, &mut merged)).map_err(out_of_range)?;
@@ -181,10 +178,7 @@ async fn add(
     report_days(session, &days, now, rows_max).await
 }
 
-fn merge<'a>(
-    new: &[(ObjectId, &'a ObjectRollup)],
-    merged: &'a mut Option<Rollup>,
-) -> Result<&'a Rollup, crate::aggregate::Overflow> {
+fn merge<'a>(new: &[(ObjectId, &'a ObjectRollup)], merged: &'a mut Option<Rollup>) -> Result<&'a Rollup, Overflow> {
     let [(_, first), others @ ..] = new else { unreachable!("only called with objects") };
     if others.is_empty() {
         return Ok(&first.rollup);
@@ -249,7 +243,7 @@ async fn report_days(
     for day in days.iter().flat_map(|(_, days)| days) {
         let (objects, rows): &mut (i64, i64) = by_date.entry(day.date).or_default();
         *objects += 1;
-        *rows = rows.checked_add(day.rows).ok_or_else(|| out_of_range(crate::aggregate::Overflow))?;
+        *rows = rows.checked_add(day.rows).ok_or_else(|| out_of_range(Overflow::Sum))?;
     }
     let tail = session.dialect().on_duplicate(
         &["report_date"],

@@ -7,7 +7,7 @@ use super::dialect::{Dialect, quoted};
 use super::session::{Begin, Class, Row, Session, SqlError, SqlResult, Value};
 use super::sql_store::SqlStore;
 use super::{StoreError, upsert};
-use crate::aggregate::rollup::KeyValue;
+use crate::aggregate::KeyValue;
 use crate::model::micros::divide_half_even;
 use crate::model::{Dimension, DimensionKind, MeasureKind, ReportDate};
 use crate::report::{Plan, Ratio, Report};

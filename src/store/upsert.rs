@@ -2,8 +2,7 @@
 
 use super::dialect::{Dialect, Merge, quoted};
 use super::session::{Class, Session, SqlError, SqlResult, Value};
-use crate::aggregate::rollup::{Cell, KeyValue};
-use crate::aggregate::{Overflow, Rollup};
+use crate::aggregate::{Cell, KeyValue, Overflow, Rollup};
 use crate::report::{Plan, Report};
 
 /// Placeholders of one statement: MySQL takes 65,535, SQLite as built into this program 32,766.
@@ -86,9 +85,9 @@ fn report_upsert(dialect: Dialect, plan: &Plan, report: &Report) -> Insert {
 }
 
 fn params(plan: &Plan, report: &Report, cell: Cell) -> Vec<Value> {
-    let sums = cell.sums.into_iter().zip(&report.measures);
+    let sums = cell.sums().zip(&report.measures);
     let sums = sums.map(|(sum, &at)| Dialect::measure(plan.measures[at].kind, sum));
-    cell.key.into_iter().map(key_value).chain(sums).collect()
+    cell.key().map(key_value).chain(sums).collect()
 }
 
 pub(super) fn key_value(key: KeyValue) -> Value {
