@@ -7,7 +7,7 @@ use crate::world::{Kind, World};
 
 /// Objects that are counted in about a second, so that a signal meets work in progress.
 fn corpus(seed: &str) -> Corpus {
-    Corpus::make(&["--seed", seed, "--files", "60", "--rows", "400", "--no-broken"])
+    Corpus::make(&["--seed", seed, "--files", "60", "--rows", "400", "--no-broken", "--fingerprint"])
 }
 
 #[tokio::test]

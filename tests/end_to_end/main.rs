@@ -17,6 +17,8 @@ mod corpus;
 mod daemon;
 #[path = "../support/database.rs"]
 mod database;
+#[path = "../support/fingerprint.rs"]
+mod fingerprint;
 #[path = "../support/mariadb.rs"]
 mod mariadb;
 #[path = "../support/moto.rs"]

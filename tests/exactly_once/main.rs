@@ -5,6 +5,7 @@
 
 mod crashes;
 mod database_faults;
+mod fingerprints;
 mod queue_faults;
 mod replicas;
 mod simulation;
@@ -19,6 +20,8 @@ mod corpus;
 mod daemon;
 #[path = "../support/database.rs"]
 mod database;
+#[path = "../support/fingerprint.rs"]
+mod fingerprint;
 #[path = "../support/mariadb.rs"]
 mod mariadb;
 #[path = "../support/moto.rs"]

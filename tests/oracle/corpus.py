@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Writes a corpus of objects, the metadata they are joined with, and what the program must make of them.
 
-    python3 tests/oracle/corpus.py --out DIR --seed N [--files 40] [--rows 300]
+    python3 tests/oracle/corpus.py --out DIR --seed N [--files 40] [--rows 300] [--fingerprint]
 
 DIR/objects/KEY      bodies, honest and broken
 DIR/metadata.json    the media and inventory tables
-DIR/expected.json    reports, ledger, failures and control totals (see `expect.py`)
+DIR/expected.json    reports, ledger, failures and control totals (see `expect.py`), and, with `--fingerprint`, where each
+                     object's fingerprint stands (see `fingerprint.py`)
 
 The expectation is read back from the files that were written, not taken from what was meant to be in them.
 """
@@ -18,6 +19,7 @@ import sys
 
 import broken
 import expect
+import fingerprint
 import honest
 import tables
 
@@ -58,6 +60,9 @@ def main(arguments=None):
     parser.add_argument("--rows", type=int, default=300, metavar="N", help="rows of most objects (default 300)")
     parser.add_argument("--no-broken", action="store_true", help="honest objects only")
     parser.add_argument(
+        "--fingerprint", action="store_true", help="one row more in each honest object, that tells how often it was counted"
+    )
+    parser.add_argument(
         "--report", action="append", default=[], metavar="TABLE=DIMENSION,..:MEASURE,..", help=expect.REPORT_HELP
     )
     options = parser.parse_args(arguments)
@@ -69,12 +74,17 @@ def main(arguments=None):
         parser.error("%s is not empty" % folder)
 
     chance = random.Random(options.seed)
-    keys = write_objects(folder, honest.objects(chance, options.files, options.rows))
+    honest_objects = honest.objects(chance, options.files, options.rows, options.fingerprint)
+    keys = write_objects(folder, honest_objects)
     if not options.no_broken:
         keys += write_objects(folder, broken.objects(chance, options.rows))
     metadata = tables.tables()
+    if options.fingerprint:
+        metadata["media"] += fingerprint.media(options.files)
     reports = expect.declared_reports(options.report)
     expected = expect.expectation(read_objects(folder, keys), metadata, reports=reports)
+    if options.fingerprint:
+        expected["fingerprints"] = {key: fingerprint.place(number) for number, (key, _) in enumerate(honest_objects)}
     expected["must_not_exist"] = broken.CANARY
     write_json(os.path.join(options.out, "metadata.json"), metadata)
     write_json(os.path.join(options.out, "expected.json"), expected)

@@ -1,5 +1,6 @@
 """The objects that must be counted: every layout, protocol, pickler and compression, and the oddities among them."""
 
+import fingerprint
 import rows
 import shapes
 
@@ -26,17 +27,23 @@ def key(number, name, compression):
     return FOLDERS[number % len(FOLDERS)].format("%02d %s" % (number, name)) + suffix
 
 
-def objects(random, files, row_count):
-    """(key, body) of `files` objects: first the oddities, then the combinations of all forms in turn."""
+def objects(random, files, row_count, fingerprints=False):
+    """(key, body) of `files` objects: first the oddities, then the combinations of all forms in turn.
+
+    A fingerprint takes part in an object's form; to an oddity, whose rows are as they must be, it is added as one more pickle.
+    """
     made = []
     for name, compression, data in _oddities(random, row_count):
+        if fingerprints:
+            data += shapes.stream([[fingerprint.row(len(made))]], 4)
         made.append((key(len(made), name, compression), compression(data)))
     while len(made) < files:
-        made.append(_combination(random, len(made), row_count))
+        extra = [fingerprint.row(len(made))] if fingerprints else []
+        made.append(_combination(random, len(made), row_count, extra))
     return made[: max(files, 1)]
 
 
-def _combination(random, number, row_count):
+def _combination(random, number, row_count, extra):
     # Steps without a common divisor, so that the forms meet in all pairs before any whole combination repeats.
     name, layout = LAYOUTS[number % 7]
     protocol = number % 6
@@ -45,6 +52,7 @@ def _combination(random, number, row_count):
     made = rows.several(random, row_count, _dirty_count(row_count))
     if row_count >= 50 and layout in (shapes.as_list, shapes.as_tuple, shapes.as_dumps_of_lists):
         made[random.randrange(row_count)] = random.choice(rows.NOT_ROWS)
+    made[row_count // 2 : row_count // 2] = extra
     body = compression(shapes.stream(layout(made), protocol, pickler))
     return key(number, "%s p%d" % (name, protocol), compression), body
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 import broken
 import corpus
 import expect
+import fingerprint
 import money
 import reading
 import rules
@@ -246,6 +247,33 @@ class Corpus(unittest.TestCase):
         self.assertEqual(reasons, set(corpus.honest.rows.DIRTY) | {"not_a_row"})
         kinds = {failure["kind"] for failure in expected["failed"].values()}
         self.assertEqual(kinds, {"gzip", "pickle", "forbidden", "too_large", "rejects"})
+
+    def test_fingerprints_tell_how_often_each_object_was_counted(self):
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = ["--out", folder, "--seed", "4", "--files", "45", "--rows", "20", "--no-broken", "--fingerprint"]
+            corpus.main(arguments)
+            with open(os.path.join(folder, "expected.json"), encoding="utf-8") as file:
+                expected = corpus.json.load(file)
+        places = expected["fingerprints"]
+        self.assertEqual(set(places), set(expected["objects"]))
+        self.assertEqual(len({(place["demand_id"], place["digit"]) for place in places.values()}), 45)
+        for table, column, sentinels in (
+            ("report_media", "media_key", {"fingerprint 0": 20, "fingerprint 1": 20, "fingerprint 2": 5}),
+            ("report_demand", "demand_id", {8_000_000_000: 20, 8_000_000_001: 20, 8_000_000_002: 5}),
+        ):
+            revenue = {row[column]: row["revenue"] for row in expected["reports"][table] if row[column] in sentinels}
+            every_digit_is_1 = {key: money.text((8**objects - 1) // 7) for key, objects in sentinels.items()}
+            self.assertEqual(revenue, every_digit_is_1)
+
+
+class Fingerprints(unittest.TestCase):
+    def test_amounts_are_exact_powers_of_8(self):
+        for digit in range(fingerprint.OBJECTS_PER_SENTINEL):
+            self.assertEqual(money.micros_of(fingerprint.amount(digit)), 8**digit)
+            self.assertEqual(money.micros_of(pickle.loads(pickle.dumps(fingerprint.amount(digit), 2))), 8**digit)
+
+    def test_objects_counted_seven_times_fit_64_bits(self):
+        self.assertLess(7 * sum(8**digit for digit in range(fingerprint.OBJECTS_PER_SENTINEL)), 2**63)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ use mysql_async::prelude::Queryable;
 use serde_json::Value;
 
 use crate::corpus::Corpus;
+use crate::fingerprint;
 
 pub enum Database {
     MariaDb { url: String },
@@ -125,6 +126,8 @@ impl Database {
 
     /// The four tables equal the expectation, and every object is counted or listed as it should be.
     pub async fn assert_equals(&self, corpus: &Corpus) {
+        // First, since it names the culprits.
+        fingerprint::assert_each_counted_once(self, corpus).await;
         for (table, dimensions, measures) in REPORTS {
             assert_cells(
                 table,
