@@ -130,6 +130,8 @@ impl MariaDb {
 const KEEPER: &str = r#"
 trap '' INT TERM HUP
 cd "$FOLDER" || exit 1
+# Not the common one: a server that starts removes all temporary tables from it, those of another's installation too.
+mkdir tmp && export TMPDIR="$FOLDER/tmp"
 start() {
     setsid sh -c '
     { [ -d data ] || "$INSTALL" --no-defaults $AS_USER --datadir="$FOLDER/data" --skip-test-db --skip-name-resolve \
