@@ -106,7 +106,9 @@ pub async fn run(
     let outages = Arc::new(Outages::new());
     let snapshots = Snapshots::open(store.clone(), outages.clone(), job.metadata_miss_refresh).await?;
     let snapshots = Arc::new(snapshots);
-    let deliveries = Arc::new(Deliveries::new(Leases::start(queue.clone(), HEARTBEAT), job.deliveries_max));
+    let leases = Leases::start(queue.clone(), HEARTBEAT);
+    let heartbeat_stopped = leases.stopped();
+    let deliveries = Arc::new(Deliveries::new(leases, job.deliveries_max));
 
     let (keys, keys_in) = mpsc::channel(job.batch_size);
     let (batches, batches_in) = mpsc::channel(job.workers);
@@ -145,6 +147,14 @@ pub async fn run(
     });
     // The writer ends when the poller and all workers have: then the work is done, and so is reading metadata.
     let refreshing = Shutdown::default();
+    let watching = refreshing.clone();
+    // Without it everything held would be delivered again and again, to others and to ourselves.
+    tasks.spawn(async move {
+        tokio::select! {
+            () = watching.stopping() => Ok(()),
+            () = heartbeat_stopped => Err(PipelineError::Panic),
+        }
+    });
     let writer = writer::Writer {
         store,
         queue: queue.clone(),
@@ -187,8 +197,11 @@ async fn return_to_queue(queue: &dyn Queue, unfinished: Vec<deliveries::Finished
         return;
     }
     let receipts: Vec<_> = unfinished.iter().map(|delivery| delivery.receipt.clone()).collect();
-    match tokio::time::timeout(LAST_WORDS, queue.release(&receipts)).await {
-        Ok(Ok(_)) => info!(deliveries = receipts.len(), "unfinished deliveries returned to the queue"),
-        _ => warn!(deliveries = receipts.len(), "unfinished deliveries come back after their visibility timeout"),
-    }
+    let deliveries = receipts.len();
+    let problem = match tokio::time::timeout(LAST_WORDS, queue.release(&receipts)).await {
+        Ok(Ok(_)) => return info!(deliveries, "unfinished deliveries returned to the queue"),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {LAST_WORDS:?}"),
+    };
+    warn!(deliveries, problem, "unfinished deliveries come back after their visibility timeout");
 }

@@ -244,6 +244,7 @@ impl Writer {
                 warn!(left, problem, "not acknowledged: these messages come back and will be found to be counted");
                 return;
             }
+            info!(left = finished.len(), problem, "not acknowledged yet; trying again");
             if self.shutdown.unless_abandoned(waits.wait()).await.is_none() {
                 return;
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::model::{Delivery, Receipt};
 
@@ -34,6 +35,7 @@ pub struct Leases {
     every: Duration,
     /// None for a queue whose deliveries never come back by themselves.
     task: Option<JoinHandle<()>>,
+    stopped: CancellationToken,
 }
 
 /// One delivery that is kept hidden until this is dropped. Once `drop` has returned, no extension begins; one that is
@@ -71,13 +73,19 @@ impl Leases {
     ///
     /// Must be called within a tokio runtime when the queue has a visibility.
     pub fn start(queue: Arc<dyn Queue>, every: Duration) -> Leases {
-        let shared = Arc::<Shared>::default();
+        let (shared, stopped) = (Arc::<Shared>::default(), CancellationToken::new());
         let Some(visibility) = queue.visibility() else {
-            return Leases { shared, every, task: None };
+            return Leases { shared, every, task: None, stopped };
         };
         let every = every.min(visibility / 3).max(Duration::from_millis(1));
-        let heartbeat = Heartbeat { queue, shared: shared.clone(), visibility, every, failures: 0 };
-        Leases { shared, every, task: Some(tokio::spawn(heartbeat.run())) }
+        let _stopped = stopped.clone().drop_guard();
+        let heartbeat = Heartbeat { queue, shared: shared.clone(), visibility, every, failures: 0, _stopped };
+        Leases { shared, every, task: Some(tokio::spawn(heartbeat.run())), stopped }
+    }
+
+    /// Ends when nothing is extended any more, which happens before the drop of this only by a panic.
+    pub fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.stopped.clone().cancelled_owned()
     }
 
     /// Keeps `delivery` hidden. To be called at once when it was received: the first extension is due `every` after this
@@ -130,6 +138,8 @@ struct Heartbeat {
     every: Duration,
     /// Calls that failed, wholly or in part, since the last one that did not.
     failures: u32,
+    /// Tells when the task is gone, however it ends.
+    _stopped: DropGuard,
 }
 
 impl Heartbeat {

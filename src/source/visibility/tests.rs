@@ -14,6 +14,7 @@ enum Mood {
     CallsFail,
     EntriesFail,
     Hangs,
+    Panics,
 }
 
 /// A queue that really hides and shows: a receipt is good as long as its message has stayed hidden.
@@ -72,6 +73,7 @@ impl Queue for HidingQueue {
         tokio::time::sleep(self.latency).await;
         let mood = *self.mood.lock().unwrap();
         match mood {
+            Mood::Panics => panic!("of a test"),
             Mood::Hangs => std::future::pending().await,
             Mood::CallsFail => {
                 return Err(QueueError::Unavailable { url: self.url().into(), problem: "down".into() });
@@ -129,6 +131,15 @@ async fn stays_hidden(queue: &HidingQueue, delivery: &Delivery, for_seconds: u64
         }
     }
     true
+}
+
+#[tokio::test(start_paused = true)]
+async fn heartbeat_that_panics_is_not_silent() {
+    let (queue, leases) = start(HidingQueue::new());
+    let stopped = leases.stopped();
+    let _lease = leases.hold(&queue.deliver(1));
+    *queue.mood.lock().unwrap() = Mood::Panics;
+    tokio::time::timeout(VISIBILITY, stopped).await.expect("told before the delivery shows");
 }
 
 #[tokio::test(start_paused = true)]
