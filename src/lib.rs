@@ -11,12 +11,15 @@
 //! 7. [`store`]: sums into the database, exactly once. Knows no queue and no file.
 //! 8. [`pipeline`]: the only module that knows all stages; its documentation has the picture.
 //! 9. [`telemetry`], [`config`], [`cli`]: the shell around it.
+//!
+//! [`failpoint`] has the places where tests make the program die; without them it is nothing.
 
 pub mod aggregate;
 pub mod cli;
 pub mod config;
 pub mod decode;
 pub mod enrich;
+pub mod failpoint;
 pub mod model;
 pub mod pipeline;
 pub mod report;

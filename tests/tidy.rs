@@ -3,9 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use xc2_analyzer::failpoint::{POINTS, Point};
+
 /// A module of `src/`, and the modules it may name. `lib.rs` and `main.rs` may name all.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("model", &[]),
+    // Where tests make the program die. Everyone may name it.
+    ("failpoint", &[]),
     ("report", &["model"]),
     ("source", &["model"]),
     ("decode", &["model"]),
@@ -77,7 +81,7 @@ fn modules_know_only_whom_they_may() {
         for (other, _) in MAY_KNOW {
             let names_it =
                 source.code.contains(&format!("crate::{other}::")) || source.code.contains(&format!("crate::{other};"));
-            if names_it && *other != source.module && !allowed.contains(other) {
+            if names_it && *other != source.module && *other != "failpoint" && !allowed.contains(other) {
                 wrong.push(format!("{} names {other}", source.path.display()));
             }
         }
@@ -128,6 +132,24 @@ fn only_the_writer_commits_and_acknowledges() {
         let named = calls.iter().any(|call| before_its_tests(source).contains(call));
         assert_eq!(named, source.path.ends_with("pipeline/writer.rs"), "{}", source.path.display());
     }
+}
+
+#[test]
+fn every_failpoint_of_the_table_is_in_the_code_once_and_as_declared() {
+    let mut wrong = Vec::new();
+    let code: String = sources().into_iter().filter(|source| source.module != "failpoint").map(|s| s.code).collect();
+    for Point { name, faults, .. } in POINTS {
+        let calls = |function: &str| code.matches(&format!("failpoint::{function}(\"{name}\"")).count();
+        let found = (calls("pass"), calls("meet") + calls("in_flight"));
+        let wanted = if faults.is_empty() { (1, 0) } else { (0, 1) };
+        if found != wanted {
+            wrong.push(format!("{name}: passed and met {found:?} times instead of {wanted:?}"));
+        }
+    }
+    let named = code.matches("failpoint::pass(").count() + code.matches("failpoint::meet(").count();
+    let named = named + code.matches("failpoint::in_flight(").count();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(named, POINTS.len(), "a point is in the code and not in the table");
 }
 
 #[test]

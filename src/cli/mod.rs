@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config, ConfigError};
+use crate::failpoint;
 use crate::pipeline::PipelineError;
 use crate::source::{FetchError, QueueError};
 use crate::store::StoreError;
@@ -145,6 +146,7 @@ pub fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> Result<(), CliError> {
+    let _failpoints = failpoint::from_environment();
     let config = match &cli.command {
         Command::Demo(_) if cli.config.is_some() => {
             return Err(CliError::Failed("demo takes no --config: it depends on nothing around it".to_owned()));

@@ -13,6 +13,7 @@ pub use crate::decode::Decoded;
 use crate::aggregate::Overflow;
 use crate::decode::{self, DecodeError};
 use crate::enrich::{Enricher, Snapshot, Unmapped};
+use crate::failpoint;
 use crate::model::{FailureKind, Limits, LogSchema, Metadata, Rejects};
 use crate::report::Plan;
 
@@ -89,8 +90,10 @@ pub fn count(
     let mut enricher = Enricher::new(dimensions, measures, snapshot, rules.zone.clone());
     let mut rollup = Rollup::new(rules.plan.clone());
     let mut summed = Ok(());
+    failpoint::pass("object.decode.before");
     let decoded = decode::decode(body, &rules.schema, &rules.limits, &mut |batch| {
         seen(batch);
+        failpoint::pass("object.aggregate.before");
         // After the first error the rest is only read, so that a damaged object is called damaged.
         if summed.is_ok() {
             summed = rollup.add(&enricher.enrich(batch)).map_err(CountError::Overflow);
@@ -98,8 +101,10 @@ pub fn count(
         if summed.is_ok() && rollup.cells() > rules.limits.cells_max {
             summed = Err(CountError::TooManyCells { limit: rules.limits.cells_max });
         }
+        failpoint::pass("object.aggregate.after");
     })
     .map_err(CountError::Decode)?;
+    failpoint::pass("object.decode.after");
     summed?;
     if decoded.rejects.rows() as f64 > rules.max_reject_ratio * decoded.rows as f64 {
         return Err(CountError::TooManyRejects { rows: decoded.rows, rejects: decoded.rejects });

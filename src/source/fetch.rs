@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_s3::primitives::ByteStream;
 use sha2::{Digest, Sha256};
 
+use crate::failpoint::{self, Injected};
 use crate::model::{Announced, Disposition, FailureKind, Generation, ObjectRef};
 
 use super::aws::{CallFailure, Fault, s3_client};
@@ -93,6 +94,12 @@ impl FetchError {
     }
 }
 
+impl From<Injected> for FetchError {
+    fn from(injected: Injected) -> Self {
+        FetchError::Unavailable { problem: injected.to_string() }
+    }
+}
+
 /// Reads objects. One that is shared by all workers; it keeps no state but connections.
 #[derive(Clone, Debug)]
 pub struct Objects {
@@ -136,7 +143,10 @@ impl Objects {
         let late = |_| FetchError::Unavailable {
             problem: format!("it was not read whole within {:?} (fetch_timeout)", self.fetch_timeout),
         };
-        tokio::time::timeout(self.fetch_timeout, read).await.map_err(late)?
+        failpoint::meet("object.fetch.before")?;
+        let fetched = tokio::time::timeout(self.fetch_timeout, read).await.map_err(late)??;
+        failpoint::meet("object.fetch.after")?;
+        Ok(fetched)
     }
 
     /// Whether the store of objects answers at all for this bucket, so that an object which never comes can be told

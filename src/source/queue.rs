@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::failpoint::Injected;
 use crate::model::{Delivery, Disposition, Receipt};
 
 /// What one call of [`Queue::receive`] brought.
@@ -30,6 +31,12 @@ impl QueueError {
             QueueError::Unavailable { .. } => Disposition::Retry,
             QueueError::Refused { .. } => Disposition::Halt,
         }
+    }
+}
+
+impl From<Injected> for QueueError {
+    fn from(injected: Injected) -> Self {
+        QueueError::Unavailable { url: "of a test".into(), problem: injected.to_string() }
     }
 }
 

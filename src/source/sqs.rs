@@ -11,6 +11,7 @@ use aws_sdk_sqs::types::{
 };
 use jiff::Timestamp;
 
+use crate::failpoint;
 use crate::model::{Delivery, Receipt};
 
 use super::aws::{Aws, CallFailure, Fault};
@@ -103,12 +104,15 @@ impl SqsQueue {
         let count = MessageSystemAttributeName::ApproximateReceiveCount;
         let attempt = message.attributes.as_ref().and_then(|attributes| attributes.get(&count)?.parse().ok());
         let body = message.body.unwrap_or_default();
+        failpoint::pass("notification.parse.before");
+        let content = notification::read(&body, &self.filter);
+        failpoint::pass("notification.parse.after");
         Some(Delivery {
             message_id,
             receipt: Receipt(receipt.into()),
             attempt: attempt.unwrap_or(1),
             received_at: Timestamp::now(),
-            content: notification::read(&body, &self.filter),
+            content,
             body: body.into(),
         })
     }
@@ -153,18 +157,24 @@ impl Queue for SqsQueue {
             .wait_time_seconds(seconds(self.long_poll))
             .visibility_timeout(seconds(self.visibility))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+        failpoint::meet("queue.receive.before")?;
         let answer = request.send().await.map_err(|error| self.error(&error))?;
+        failpoint::meet("queue.receive.after")?;
         let messages = answer.messages.unwrap_or_default();
         Ok(Received::Deliveries(messages.into_iter().filter_map(|message| self.delivery(message)).collect()))
     }
 
     async fn extend(&self, receipts: &[Receipt]) -> Result<Vec<ReceiptOutcome>, QueueError> {
-        self.change_visibility(receipts, self.visibility).await
+        failpoint::meet("queue.extend.before")?;
+        let outcomes = self.change_visibility(receipts, self.visibility).await?;
+        failpoint::meet("queue.extend.after")?;
+        Ok(outcomes)
     }
 
     /// An old receipt of a message that has been received again since "succeeds" at SQS and deletes nothing: then the
     /// message comes again, and the ledger knows its objects.
     async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<ReceiptOutcome>, QueueError> {
+        failpoint::meet("queue.acknowledge.before")?;
         let mut outcomes = Outcomes::of(receipts);
         for (at, batch) in batches(receipts) {
             let entry = |(number, receipt): (usize, &Receipt)| {
@@ -182,11 +192,15 @@ impl Queue for SqsQueue {
                 Err(error) => return outcomes.call_failed(at, self.error(&error)),
             }
         }
+        failpoint::meet("queue.acknowledge.after")?;
         Ok(outcomes.0)
     }
 
     async fn release(&self, receipts: &[Receipt]) -> Result<Vec<ReceiptOutcome>, QueueError> {
-        self.change_visibility(receipts, Duration::ZERO).await
+        failpoint::meet("queue.release.before")?;
+        let outcomes = self.change_visibility(receipts, Duration::ZERO).await?;
+        failpoint::meet("queue.release.after")?;
+        Ok(outcomes)
     }
 
     fn visibility(&self) -> Option<Duration> {

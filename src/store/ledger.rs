@@ -11,6 +11,7 @@ use super::session::{Class, Session, SqlError, SqlResult, Value};
 use super::upsert::{self, Insert, chunk_sizes, out_of_range};
 use super::{Counted, ObjectRollup};
 use crate::aggregate::{DayTotals, Overflow, Rollup};
+use crate::failpoint;
 use crate::model::{Generation, ObjectId};
 use crate::report::Plan;
 
@@ -73,15 +74,15 @@ async fn record(
         let (chunk, later) = rest.split_at(size);
         rest = later;
         let params = chunk.iter().flat_map(|(id, object)| ledger_row(*id, object, now)).collect();
-        match session.execute(&insert.sql(size), params).await {
-            Ok(_) => continue,
+        match insert_ledger_rows(session, &insert.sql(size), params).await {
+            Ok(()) => continue,
             // The statement is undone, the transaction goes on: one by one, to learn which.
             Err(error) if error.class == Class::Duplicate => {}
             Err(error) => return Err(error),
         }
         for (id, object) in chunk {
-            match session.execute(&insert.sql(1), ledger_row(*id, object, now)).await {
-                Ok(_) => {}
+            match insert_ledger_rows(session, &insert.sql(1), ledger_row(*id, object, now)).await {
+                Ok(()) => {}
                 Err(error) if error.class == Class::Duplicate => {
                     before.insert(*id);
                 }
@@ -90,6 +91,13 @@ async fn record(
         }
     }
     Ok(before)
+}
+
+async fn insert_ledger_rows(session: &mut Session, sql: &str, params: Vec<Value>) -> SqlResult<()> {
+    failpoint::meet("commit.ledger.before")?;
+    session.execute(sql, params).await?;
+    failpoint::meet("commit.ledger.after")?;
+    Ok(())
 }
 
 fn ledger_row(id: ObjectId, object: &ObjectRollup, now: &str) -> Vec<Value> {
@@ -169,13 +177,22 @@ async fn add(
     now: &str,
     rows_max: usize,
 ) -> SqlResult<()> {
+    failpoint::meet("commit.resolve.before")?;
     resolve_failed(session, new, now).await?;
+    failpoint::meet("commit.resolve.after")?;
     let days: Vec<(ObjectId, Vec<DayTotals>)> = new.iter().map(|(id, object)| (*id, object.rollup.days())).collect();
+    failpoint::meet("commit.totals.before")?;
     control_totals(session, plan, &days, rows_max).await?;
+    failpoint::meet("commit.totals.after")?;
     let mut merged = None;
     let rollup = super::sql_store::on_this_thread(|| merge(new, &mut merged)).map_err(out_of_range)?;
+    failpoint::meet("commit.reports.before")?;
     upsert::add_reports(session, plan, rollup, rows_max).await?;
-    report_days(session, &days, now, rows_max).await
+    failpoint::meet("commit.reports.after")?;
+    failpoint::meet("commit.days.before")?;
+    report_days(session, &days, now, rows_max).await?;
+    failpoint::meet("commit.days.after")?;
+    Ok(())
 }
 
 fn merge<'a>(new: &[(ObjectId, &'a ObjectRollup)], merged: &'a mut Option<Rollup>) -> Result<&'a Rollup, Overflow> {

@@ -6,6 +6,7 @@ use super::ledger::{CountedGeneration, counted_generations};
 use super::schema::{GENERATION_CHARS_MAX, NAME_CHARS_MAX, REASON_CHARS_MAX};
 use super::session::{Session, SqlResult, Value};
 use super::upsert::Insert;
+use crate::failpoint;
 use crate::model::{FailedObject, FailureKind, Generation, ObjectId};
 
 /// Of `failed_object.message_body`: SQS messages may be larger, and what names the object stands early.
@@ -26,13 +27,16 @@ pub(super) async fn list(session: &mut Session, failed: &[FailedObject], now: &s
     let mut order: Vec<usize> = (0..failed.len()).collect();
     order.sort_by_key(|&at| (ids[at], generation_key(failed[at].generation.as_ref())));
     for at in order {
+        failpoint::meet("quarantine.insert.before")?;
         session.execute(&insert.sql(1), row(ids[at], &failed[at], now)).await?;
+        failpoint::meet("quarantine.insert.after")?;
     }
     let lock = session.dialect().lock_shared();
     let mut locked = ids.clone();
     locked.sort_unstable();
     locked.dedup();
     let counted = counted_generations(session, locked, lock).await?;
+    failpoint::meet("quarantine.look.after")?;
     let outcome = |(failed, id): (&FailedObject, &ObjectId)| match counted.get(id) {
         Some(counted) if is_counted(failed, counted) => Quarantined::AlreadyCounted,
         _ => Quarantined::Listed,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::dialect::Dialect;
 use super::mysql::MysqlSession;
 use super::sqlite::SqliteSession;
+use crate::failpoint::{Fault, Injected};
 use crate::model::ReportDate;
 use crate::model::micros::scaled_decimal;
 
@@ -52,6 +53,16 @@ pub(super) struct SqlError {
 impl SqlError {
     pub fn new(class: Class, problem: impl Into<String>) -> Self {
         Self { class, problem: problem.into() }
+    }
+}
+
+impl From<Injected> for SqlError {
+    fn from(injected: Injected) -> Self {
+        let class = match injected.fault {
+            Fault::Unavailable => Class::Unavailable,
+            Fault::Conflict => Class::Conflict,
+        };
+        SqlError::new(class, injected.to_string())
     }
 }
 

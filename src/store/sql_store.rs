@@ -13,6 +13,7 @@ use super::session::{Begin, Class, Session, SqlError, SqlResult};
 use super::settings::{Address, StoreSettings};
 use super::sqlite::SqlitePool;
 use super::{Counted, ObjectRollup, Quarantined, Store, StoreError, ledger, metadata, migrate, quarantine};
+use crate::failpoint;
 use crate::model::{FailedObject, Metadata};
 use crate::report::Plan;
 
@@ -144,6 +145,31 @@ impl SqlStore {
     pub(super) fn error(&self, error: SqlError) -> StoreError {
         store_error(&self.label, error)
     }
+
+    /// The transaction that counts, from its first statement to its COMMIT.
+    async fn count(&self, session: &mut Session, objects: &[ObjectRollup]) -> SqlResult<Vec<Counted>> {
+        failpoint::meet("commit.begin.after")?;
+        let counted = ledger::count(session, &self.plan, objects, &now(), self.settings.upsert_rows).await?;
+        failpoint::meet("commit.send.before")?;
+        failpoint::in_flight("commit.sent", session.commit()).await?;
+        failpoint::meet("commit.answered")?;
+        Ok(counted)
+    }
+}
+
+/// The transaction that lists, from its first statement to its end: COMMIT, or ROLLBACK when the ledger holds one of
+/// them. What is counted stays counted.
+async fn list(session: &mut Session, failed: &[FailedObject]) -> SqlResult<Vec<Quarantined>> {
+    failpoint::meet("quarantine.begin.after")?;
+    let found = quarantine::list(session, failed, &now()).await?;
+    if found.contains(&Quarantined::AlreadyCounted) {
+        session.rollback().await?;
+        return Ok(found);
+    }
+    failpoint::meet("quarantine.send.before")?;
+    failpoint::in_flight("quarantine.sent", session.commit()).await?;
+    failpoint::meet("quarantine.answered")?;
+    Ok(found)
 }
 
 #[async_trait]
@@ -152,9 +178,10 @@ impl Store for SqlStore {
         if objects.is_empty() {
             return Ok(Vec::new());
         }
+        failpoint::meet("commit.begin.before").map_err(|injected| self.error(injected.into()))?;
         let mut session = self.begin(Begin::Write).await?;
-        let outcome = ledger::count(&mut session, &self.plan, objects, &now(), self.settings.upsert_rows).await;
-        self.finish(session, outcome).await
+        let outcome = self.count(&mut session, objects).await;
+        self.give_back(session, outcome).await
     }
 
     async fn quarantine(&self, failed: &[FailedObject]) -> Result<Vec<Quarantined>, StoreError> {
@@ -165,26 +192,25 @@ impl Store for SqlStore {
                 return Ok(outcomes);
             }
             let listed: Vec<FailedObject> = open.iter().map(|&at| failed[at].clone()).collect();
+            failpoint::meet("quarantine.begin.before").map_err(|injected| self.error(injected.into()))?;
             let mut session = self.begin(Begin::Write).await?;
-            let found = match quarantine::list(&mut session, &listed, &now()).await {
-                Ok(found) => found,
-                Err(error) => return self.give_back(session, Err(error)).await,
-            };
+            let found = list(&mut session, &listed).await;
+            let found = self.give_back(session, found).await?;
             if found.iter().all(|outcome| *outcome == Quarantined::Listed) {
-                self.finish(session, Ok(())).await?;
                 return Ok(outcomes);
             }
-            // What is counted stays counted: undo the listing of all, and list the others again.
-            let undone = session.rollback().await;
-            self.give_back(session, undone).await?;
+            // The listing of all was undone: list the others again.
             open.iter().zip(found).for_each(|(&at, outcome)| outcomes[at] = outcome);
         }
     }
 
     async fn metadata(&self) -> Result<Metadata, StoreError> {
+        failpoint::meet("metadata.read.before").map_err(|injected| self.error(injected.into()))?;
         let mut session = self.begin(Begin::Snapshot).await?;
         let outcome = metadata::read(&mut session, &self.settings).await;
-        self.finish(session, outcome).await
+        let metadata = self.finish(session, outcome).await?;
+        failpoint::meet("metadata.read.after").map_err(|injected| self.error(injected.into()))?;
+        Ok(metadata)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::dialect::{Dialect, Merge, quoted};
 use super::session::{Class, Session, SqlError, SqlResult, Value};
 use crate::aggregate::{Cell, KeyValue, Overflow, Rollup};
+use crate::failpoint;
 use crate::report::{Plan, Report};
 
 /// Placeholders of one statement: MySQL takes 65,535, SQLite as built into this program 32,766.
@@ -43,7 +44,9 @@ impl Insert {
         let mut rows = rows;
         for size in self.chunk_sizes(rows.len(), rows_max) {
             let params = rows.by_ref().take(size).flatten().collect();
+            failpoint::meet("commit.chunk.before")?;
             session.execute(&self.sql(size), params).await?;
+            failpoint::meet("commit.chunk.after")?;
         }
         Ok(())
     }
