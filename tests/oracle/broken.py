@@ -71,6 +71,11 @@ def objects(random, row_count):
         yield "logs/broken/%s%s" % (name, suffix), body
 
 
+def name(key):
+    """What a key of `objects` was called."""
+    return key[len("logs/broken/") :].removesuffix(".gz").removesuffix(".pkl")
+
+
 def _bomb(random):
     """Four million references to one honest row: only its ratio, about 1000 to 1, gives it away."""
     return gzip.compress(pickle.dumps([rows.row(random)] * 4_000_000, 4), 9, mtime=0)

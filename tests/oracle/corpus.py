@@ -60,6 +60,9 @@ def main(arguments=None):
     parser.add_argument("--rows", type=int, default=300, metavar="N", help="rows of most objects (default 300)")
     parser.add_argument("--no-broken", action="store_true", help="honest objects only")
     parser.add_argument(
+        "--broken", action="append", default=[], metavar="NAME", help="of the broken objects only this one (may be repeated)"
+    )
+    parser.add_argument(
         "--fingerprint", action="store_true", help="one row more in each honest object, that tells how often it was counted"
     )
     parser.add_argument(
@@ -77,7 +80,11 @@ def main(arguments=None):
     honest_objects = honest.objects(chance, options.files, options.rows, options.fingerprint)
     keys = write_objects(folder, honest_objects)
     if not options.no_broken:
-        keys += write_objects(folder, broken.objects(chance, options.rows))
+        objects = broken.objects(chance, options.rows)
+        wanted = [(key, body) for key, body in objects if not options.broken or broken.name(key) in options.broken]
+        if len(wanted) < len(set(options.broken)):
+            parser.error("there are no such broken objects: %s" % ", ".join(options.broken))
+        keys += write_objects(folder, wanted)
     metadata = tables.tables()
     if options.fingerprint:
         metadata["media"] += fingerprint.media(options.files)

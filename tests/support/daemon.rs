@@ -53,6 +53,11 @@ impl Daemon {
         panic!("the daemon did not end within {within:?}\n{}", self.log());
     }
 
+    /// How the process ended; `None` while it runs.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
