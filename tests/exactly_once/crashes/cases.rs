@@ -111,17 +111,26 @@ fn hits(point: &Point) -> u64 {
     }
 }
 
+fn actions(point: &Point) -> Vec<Action> {
+    let faults = point.faults.iter().map(|&fault| Action::Fault(fault));
+    [Action::Abort, Action::Panic].into_iter().chain(faults).collect()
+}
+
 /// Everything.
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     for point in POINTS {
-        let faults = point.faults.iter().map(|&fault| Action::Fault(fault));
-        let actions: Vec<Action> = [Action::Abort, Action::Panic].into_iter().chain(faults).collect();
         for hit in 1..=hits(point) {
-            cases.extend(actions.iter().map(|&action| Case { point, hit, action }));
+            cases.extend(actions(point).into_iter().map(|action| Case { point, hit, action }));
         }
     }
     cases
+}
+
+/// The point's row in docs/exactly-once.md.
+pub fn row(point: &Point) -> String {
+    let actions: Vec<&str> = actions(point).into_iter().map(Action::word).collect();
+    format!("| `{}` | {} | {} | {} |", point.name, point.step, actions.join(", "), hits(point))
 }
 
 /// The places where comparable programs lose or double.

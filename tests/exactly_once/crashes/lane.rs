@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mysql_async::prelude::Queryable;
 use serde_json::Value;
 
-use super::cases::{Case, Ending, Provoked, provoked};
+use super::cases::{Action, Case, Ending, Provoked, provoked};
 use super::until;
 use crate::cloud::s3_event;
 use crate::corpus::Corpus;
@@ -84,6 +84,7 @@ impl<'a> Lane<'a> {
         let drained = match ended {
             Some(_) => {
                 drop(daemon);
+                self.look_at_the_first_commit(case).await;
                 let began = Instant::now();
                 let clean = self.start("");
                 self.drain(clean).await;
@@ -94,10 +95,11 @@ impl<'a> Lane<'a> {
                 None
             }
         };
-        if case.ending() == Ending::ListsADefect {
-            self.announce_the_defect_again().await;
-        }
-        self.verify(case).await;
+        let settled = match case.ending() {
+            Ending::ListsADefect => self.announce_the_defect_again().await,
+            _ => 0,
+        };
+        self.verify(case, settled).await;
         let ended = ended.map_or("went on".to_owned(), |status| match status.signal() {
             Some(signal) => format!("died of signal {signal}"),
             None => format!("exited with {}", status.code().unwrap()),
@@ -200,6 +202,18 @@ impl<'a> Lane<'a> {
         status
     }
 
+    /// The points around COMMIT lie where their names say: what was sent is done, though nobody heard of it.
+    async fn look_at_the_first_commit(&self, case: &Case) {
+        let counted = async || self.world.database.number("SELECT COUNT(*) FROM processed_object").await;
+        match (case.point.name, case.hit, case.action) {
+            ("commit.send.before", 1, _) => assert_eq!(counted().await, 0, "nothing was sent"),
+            ("commit.sent" | "commit.answered", 1, Action::Abort) => {
+                until("a commit that nobody heard of", async || counted().await > 0).await;
+            }
+            _ => {}
+        }
+    }
+
     /// Keeps every commit waiting until the connection ends.
     async fn lock_a_table(&self) -> mysql_async::Conn {
         let mut lock = mysql_async::Conn::from_url(self.world.database.url()).await.unwrap();
@@ -219,20 +233,22 @@ impl<'a> Lane<'a> {
     }
 
     /// The panic of a decoder is listed, and not counted. Once the defect is mended, the object is announced again.
-    async fn announce_the_defect_again(&mut self) {
-        let listed = "SELECT object_key FROM failed_object WHERE kind = 'defect' AND state = 'open' AND object_id \
-                      NOT IN (SELECT object_id FROM processed_object)";
-        let defects = self.world.database.rows(listed).await;
-        assert!(defects.len() <= 1, "one object is our defect: {defects:?}");
-        // None: another message of it came later, and it is counted already.
-        if let Some(defect) = defects.first() {
-            self.world.cloud.send(&s3_event(&self.world.cloud.bucket, &[&defect[0]])).await;
+    /// Returns how many listings that settles: none, when the object is one of the broken ones.
+    async fn announce_the_defect_again(&self) -> u64 {
+        let log = self.log();
+        let listed = |line: &&Value| line["message"] == "object listed as failed" && line["kind"] == "defect";
+        let defects: Vec<&str> = log.iter().filter(listed).filter_map(|line| line["key"].as_str()).collect();
+        let [defect] = defects[..] else { panic!("one object met our defect: {defects:?}") };
+        // Not open any more: another message of it came later.
+        let open = "SELECT object_key FROM failed_object WHERE kind = 'defect' AND state = 'open'";
+        if self.world.database.rows(open).await == [[defect]] {
+            self.world.cloud.send(&s3_event(&self.world.cloud.bucket, &[defect])).await;
             self.drain(self.world.daemon()).await;
         }
-        assert!(self.says("the decoder panicked"));
+        u64::from(self.corpus.counted().contains_key(defect))
     }
 
-    async fn verify(&self, case: &Case) {
+    async fn verify(&self, case: &Case, settled: u64) {
         let World { database, cloud, .. } = &self.world;
         database.assert_equals(self.corpus).await;
         assert_eq!(cloud.queue_depth().await, (0, 0), "nothing is pending");
@@ -242,8 +258,7 @@ impl<'a> Lane<'a> {
         let listed = database.number("SELECT COUNT(*) FROM failed_object WHERE state = 'open'").await;
         assert_eq!(listed, self.corpus.failed().len() as u64, "only what is broken is listed");
         let resolved = database.number("SELECT COUNT(*) FROM failed_object WHERE state <> 'open'").await;
-        let defects = u64::from(case.ending() == Ending::ListsADefect);
-        assert_eq!(resolved, defects, "only a defect was ever listed in error");
+        assert_eq!(resolved, settled, "only a defect was ever listed in error");
         if let (Ending::GoesOn | Ending::Stops, true) = (case.ending(), !case.point.faults.is_empty()) {
             let problem = format!("failpoint {}: {}", case.point.name, case.action.word());
             assert!(self.says(&problem), "an error that was got over is not in the log: {problem}");
@@ -252,13 +267,18 @@ impl<'a> Lane<'a> {
 
     /// The points that were met, with what happened there: those of this name, or all.
     fn met(&self, name: &str) -> Vec<(String, String)> {
-        let log = std::fs::read_to_string(self.world.dir.path().join("daemon.log")).unwrap_or_default();
         let text = |line: &Value, field: &str| line[field].as_str().unwrap_or_default().to_owned();
-        log.lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        self.log()
+            .iter()
             .filter(|line| line["message"] == "failpoint" && (name.is_empty() || line["point"] == name))
-            .map(|line| (text(&line, "point"), text(&line, "action")))
+            .map(|line| (text(line, "point"), text(line, "action")))
             .collect()
+    }
+
+    /// What the processes of this case said.
+    fn log(&self) -> Vec<Value> {
+        let log = std::fs::read_to_string(self.world.dir.path().join("daemon.log")).unwrap_or_default();
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     fn says(&self, words: &str) -> bool {
