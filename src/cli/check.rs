@@ -3,7 +3,7 @@
 use super::output::print;
 use super::{CliError, open};
 use crate::config::Config;
-use crate::source::{self, Objects, Queue, SourceSettings, SourceUrl, SqsQueue};
+use crate::source::{self, Fetch, Objects, Queue, SourceSettings, SourceUrl, SqsQueue};
 use crate::store::HealthLevel;
 
 #[derive(clap::Args)]

@@ -15,7 +15,7 @@ use crate::pipeline::Rules;
 use crate::pipeline::count::{self, Decoded, Rollup};
 use crate::report::Plan;
 use crate::source::fetch::Fetched;
-use crate::source::{Objects, SourceUrl};
+use crate::source::{Fetch, Objects, SourceUrl};
 use crate::store::ReportRow;
 
 #[derive(clap::Args)]

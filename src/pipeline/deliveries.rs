@@ -1,7 +1,7 @@
 //! The deliveries that are open: received and not yet acknowledged. Knows which objects of each are still wanted, keeps
 //! each one hidden from others until it is done with, and bounds how many there are.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -10,7 +10,7 @@ use crate::model::{Delivery, Receipt};
 use crate::source::visibility::{Lease, Leases};
 
 /// Names one open delivery within this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeliveryNumber(u64);
 
 /// A delivery whose objects are all terminal. It stays hidden, and keeps its place, until this is dropped.
@@ -28,7 +28,7 @@ struct Open {
 
 #[derive(Default)]
 struct Register {
-    open: HashMap<DeliveryNumber, Open>,
+    open: BTreeMap<DeliveryNumber, Open>,
     last: u64,
 }
 
@@ -76,9 +76,9 @@ impl Deliveries {
         finished
     }
 
-    /// Closes what is still open, to be returned to the queue.
+    /// Closes what is still open, to be returned to the queue: the oldest first.
     pub fn close(&self) -> Vec<Finished> {
-        self.lock().open.drain().map(|(_, open)| open.finished).collect()
+        std::mem::take(&mut self.lock().open).into_values().map(|open| open.finished).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Register> {

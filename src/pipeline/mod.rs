@@ -37,7 +37,7 @@ pub use count::Rules;
 pub use shutdown::Shutdown;
 pub use tally::{Tallied, Tally};
 
-use crate::source::fetch::{FetchError, Objects};
+use crate::source::fetch::{Fetch, FetchError};
 use crate::source::visibility::Leases;
 use crate::source::{Queue, QueueError};
 use crate::store::{Store, StoreError};
@@ -97,7 +97,7 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 /// delivery is acknowledged or returned to the queue, as far as the queue could be reached.
 pub async fn run(
     queue: Arc<dyn Queue>,
-    objects: Arc<Objects>,
+    objects: Arc<dyn Fetch>,
     store: Arc<dyn Store>,
     job: Arc<Job>,
     tally: Arc<Tally>,
@@ -130,6 +130,8 @@ pub async fn run(
         };
         tasks.spawn(worker.run());
     }
+    // The workers' alone: when they have let go of everything, the batcher must not wait for them.
+    drop(batches_in);
     let poller = poller::Poller {
         queue: queue.clone(),
         deliveries: deliveries.clone(),

@@ -15,12 +15,13 @@ pub struct Waits {
 impl Waits {
     const FIRST: Duration = Duration::from_millis(200);
     const MAX: Duration = Duration::from_secs(15);
+    const JITTER: f64 = 0.33;
 
     pub fn new() -> Self {
         let backoff = ExponentialBackoff {
             current_interval: Self::FIRST,
             initial_interval: Self::FIRST,
-            randomization_factor: 0.33,
+            randomization_factor: 0.0, // see `wait`
             multiplier: 1.7,
             max_interval: Self::MAX,
             max_elapsed_time: None,
@@ -37,6 +38,8 @@ impl Waits {
     /// To be called after each failed attempt.
     pub async fn wait(&mut self) {
         self.attempts += 1;
-        tokio::time::sleep(self.backoff.next_backoff().unwrap_or(Self::MAX)).await;
+        // Not the crate's own jitter: a simulation can seed this one.
+        let jitter = 1.0 + Self::JITTER * (2.0 * fastrand::f64() - 1.0);
+        tokio::time::sleep(self.backoff.next_backoff().unwrap_or(Self::MAX).mul_f64(jitter)).await;
     }
 }

@@ -48,8 +48,9 @@ impl Snapshots {
     pub async fn refresh_every(&self, interval: Duration, shutdown: &Shutdown) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(interval) => {}
+                biased;
                 () = shutdown.stopping() => return,
+                () = tokio::time::sleep(interval) => {}
             }
             let refresh = async {
                 let _alone = self.refreshing.lock().await;

@@ -1,10 +1,12 @@
 //! Takes batches of keys; fetches, counts and hands on each object of them. One worker decodes one object at a time and
 //! fetches the next meanwhile.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures::StreamExt;
 use jiff::Timestamp;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -17,11 +19,11 @@ use super::snapshots::Snapshots;
 use super::work::{Aside, Batch, Outcome, Processed, Work};
 use super::{Job, PipelineError};
 use crate::model::{Disposition, FailedObject, FailureKind};
-use crate::source::{FetchError, Fetched, Objects};
+use crate::source::{Fetch, FetchError, Fetched};
 use crate::store::ObjectRollup;
 
 pub struct Worker {
-    pub objects: Arc<Objects>,
+    pub objects: Arc<dyn Fetch>,
     pub job: Arc<Job>,
     pub snapshots: Arc<Snapshots>,
     pub outages: Arc<Outages>,
@@ -173,11 +175,21 @@ impl Worker {
         snapshot: Arc<crate::enrich::Snapshot>,
     ) -> Result<CountedBody, (FailureKind, String)> {
         let rules = self.job.rules_now();
-        let counting = tokio::task::spawn_blocking(move || count::count(&body, &rules, snapshot, &mut |_| {}));
-        match counting.await {
-            Ok(counted) => counted.map_err(|error: CountError| (error.kind(), error.to_string())),
+        match beside_the_runtime(move || count::count(&body, &rules, snapshot, &mut |_| {})).await {
+            Some(counted) => counted.map_err(|error: CountError| (error.kind(), error.to_string())),
             // A defect of ours must not stop other objects. The panic's own report goes to the log and to Sentry.
-            Err(_) => Err((FailureKind::Defect, "the decoder panicked; see the log for where".to_owned())),
+            None => Err((FailureKind::Defect, "the decoder panicked; see the log for where".to_owned())),
         }
+    }
+}
+
+/// Runs work that keeps a processor busy, on a thread beside the runtime's; `None` when it panicked.
+///
+/// A runtime of one thread does it in place: what follows what is then decided by nothing but that thread's timers, so
+/// that a simulation can be repeated.
+async fn beside_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => catch_unwind(AssertUnwindSafe(work)).ok(),
+        _ => tokio::task::spawn_blocking(work).await.ok(),
     }
 }

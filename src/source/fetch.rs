@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use aws_sdk_s3::primitives::ByteStream;
 use sha2::{Digest, Sha256};
 
@@ -100,7 +101,22 @@ impl From<Injected> for FetchError {
     }
 }
 
-/// Reads objects. One that is shared by all workers; it keeps no state but connections.
+/// What the pipeline asks of a store of objects, whether S3, a local folder, or the simulated one in tests. No call
+/// retries by itself: the pipeline owns the retries.
+#[async_trait]
+pub trait Fetch: Send + Sync {
+    /// Reads `object` whole, one attempt. Bounded in time, and in memory by `bytes_max`.
+    ///
+    /// What is read is the announced generation: its version, or, where there is none, the content with its ETag.
+    /// Without an announced one it is whatever is there now.
+    async fn fetch(&self, object: &ObjectRef, bytes_max: u64) -> Result<Fetched, FetchError>;
+
+    /// Whether the store of objects answers at all for this bucket, so that an object which never comes can be told
+    /// from an outage. A refusal is an answer.
+    async fn probe(&self, bucket: &str) -> Result<(), FetchError>;
+}
+
+/// Reads objects of S3 and of local folders. One that is shared by all workers; it keeps no state but connections.
 #[derive(Clone, Debug)]
 pub struct Objects {
     /// None where only local folders are read.
@@ -122,56 +138,6 @@ impl Objects {
 
     pub(super) fn with(s3: Option<aws_sdk_s3::Client>, settings: &SourceSettings) -> Self {
         Self { s3, read_timeout: settings.read_timeout, fetch_timeout: settings.fetch_timeout }
-    }
-
-    /// Reads `object` whole, one attempt: retries are the caller's. Bounded in time by `fetch_timeout`, and in memory by
-    /// `bytes_max`, which is enforced before the body is read and while it comes.
-    ///
-    /// What is read is the announced generation: its version, or, where there is none, the content with its ETag.
-    /// Without an announced one it is whatever is there now.
-    pub async fn fetch(&self, object: &ObjectRef, bytes_max: u64) -> Result<Fetched, FetchError> {
-        let read = async {
-            match object.bucket.strip_prefix(FOLDER_SCHEME) {
-                Some(folder) => {
-                    let (path, announced) = (Path::new(folder).join(&object.key), object.announced.clone());
-                    let read = tokio::task::spawn_blocking(move || read_file(&path, &announced, bytes_max));
-                    read.await.map_err(|error| FetchError::Unavailable { problem: error.to_string() })?
-                }
-                None => self.fetch_s3(object, bytes_max).await,
-            }
-        };
-        let late = |_| FetchError::Unavailable {
-            problem: format!("it was not read whole within {:?} (fetch_timeout)", self.fetch_timeout),
-        };
-        failpoint::meet("object.fetch.before")?;
-        let fetched = tokio::time::timeout(self.fetch_timeout, read).await.map_err(late)??;
-        failpoint::meet("object.fetch.after")?;
-        Ok(fetched)
-    }
-
-    /// Whether the store of objects answers at all for this bucket, so that an object which never comes can be told
-    /// from an outage. A refusal is an answer.
-    ///
-    /// Not a HEAD request: its answers have no body, so an expired token would look like a refusal, and an outage of
-    /// the credentials like a fault of the object.
-    pub async fn probe(&self, bucket: &str) -> Result<(), FetchError> {
-        if let Some(folder) = bucket.strip_prefix(FOLDER_SCHEME) {
-            return match tokio::fs::metadata(folder).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(FetchError::Unavailable { problem: format!("{folder}: {error}") }),
-            };
-        }
-        match self.s3()?.list_objects_v2().bucket(bucket).max_keys(1).send().await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let failure = CallFailure::of(&error);
-                match failure.fault() {
-                    Fault::Request => Ok(()),
-                    Fault::Passing => Err(FetchError::Unavailable { problem: failure.problem }),
-                    Fault::Setup => Err(FetchError::Refused { problem: failure.problem }),
-                }
-            }
-        }
     }
 
     fn s3(&self) -> Result<&aws_sdk_s3::Client, FetchError> {
@@ -234,6 +200,52 @@ impl Objects {
                 Err(unavailable(format!("{} of {length} bytes came", body.len())))
             }
             _ => Ok((body, hash.finalize().into())),
+        }
+    }
+}
+
+#[async_trait]
+impl Fetch for Objects {
+    /// Bounded in time by `fetch_timeout`; `bytes_max` is enforced before the body is read and while it comes.
+    async fn fetch(&self, object: &ObjectRef, bytes_max: u64) -> Result<Fetched, FetchError> {
+        let read = async {
+            match object.bucket.strip_prefix(FOLDER_SCHEME) {
+                Some(folder) => {
+                    let (path, announced) = (Path::new(folder).join(&object.key), object.announced.clone());
+                    let read = tokio::task::spawn_blocking(move || read_file(&path, &announced, bytes_max));
+                    read.await.map_err(|error| FetchError::Unavailable { problem: error.to_string() })?
+                }
+                None => self.fetch_s3(object, bytes_max).await,
+            }
+        };
+        let late = |_| FetchError::Unavailable {
+            problem: format!("it was not read whole within {:?} (fetch_timeout)", self.fetch_timeout),
+        };
+        failpoint::meet("object.fetch.before")?;
+        let fetched = tokio::time::timeout(self.fetch_timeout, read).await.map_err(late)??;
+        failpoint::meet("object.fetch.after")?;
+        Ok(fetched)
+    }
+
+    /// Not a HEAD request: its answers have no body, so an expired token would look like a refusal, and an outage of
+    /// the credentials like a fault of the object.
+    async fn probe(&self, bucket: &str) -> Result<(), FetchError> {
+        if let Some(folder) = bucket.strip_prefix(FOLDER_SCHEME) {
+            return match tokio::fs::metadata(folder).await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(FetchError::Unavailable { problem: format!("{folder}: {error}") }),
+            };
+        }
+        match self.s3()?.list_objects_v2().bucket(bucket).max_keys(1).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let failure = CallFailure::of(&error);
+                match failure.fault() {
+                    Fault::Request => Ok(()),
+                    Fault::Passing => Err(FetchError::Unavailable { problem: failure.problem }),
+                    Fault::Setup => Err(FetchError::Refused { problem: failure.problem }),
+                }
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ pub mod settings;
 pub mod sqs;
 pub mod visibility;
 
-pub use fetch::{FetchError, Fetched, Objects};
+pub use fetch::{Fetch, FetchError, Fetched, Objects};
 pub use listing::Listing;
 pub use notification::Filter;
 pub use queue::{Queue, QueueError, ReceiptOutcome, Received};

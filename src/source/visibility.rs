@@ -1,7 +1,6 @@
 //! Heartbeats: a delivery stays hidden from other receivers from its receipt until its work is done or given up.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -274,7 +273,5 @@ fn problem_of(error: &QueueError) -> String {
 
 /// Between half of `time` and all of it, so that many daemons do not ask at the same moment.
 fn jittered(time: Duration) -> Duration {
-    // Each state of std's hash maps has its own random keys.
-    let random = RandomState::new().hash_one(()) % 1000;
-    time / 2 + time.mul_f64(random as f64 / 2000.0)
+    (time / 2).mul_f64(1.0 + fastrand::f64())
 }

@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::Announced;
-use crate::source::fetch::Objects;
+use crate::source::fetch::{Fetch, Objects};
 
 fn numbered(count: usize) -> Listing {
     let object =

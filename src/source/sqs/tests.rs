@@ -4,7 +4,7 @@ use rstest::rstest;
 use super::*;
 use crate::model::delivery::Content;
 use crate::source::emulator::Emulator;
-use crate::source::fetch::Objects;
+use crate::source::fetch::{Fetch, Objects};
 
 async fn open(emulator: &Emulator) -> SqsQueue {
     SqsQueue::open_at(&emulator.aws, &emulator.settings).await.unwrap()
