@@ -1,1 +1,0 @@
-//! The pipeline itself on a simulated queue and store, by seed.
