@@ -2,8 +2,8 @@
 //! rest stays in the queue with its attempts unburned.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
-use std::sync::Mutex;
 use std::time::Instant;
 
 use tokio::sync::watch;
@@ -31,41 +31,57 @@ impl fmt::Display for Dependency {
 }
 
 pub struct Outages {
-    down: Mutex<BTreeMap<Dependency, Instant>>,
-    count: watch::Sender<usize>,
+    /// And since when.
+    down: watch::Sender<BTreeMap<Dependency, Instant>>,
 }
 
 impl Outages {
     pub fn new() -> Self {
-        Self { down: Mutex::default(), count: watch::Sender::new(0) }
+        Self { down: watch::Sender::default() }
     }
 
     /// Says so once for each outage, in the log and as an alert.
     pub fn is_down(&self, dependency: Dependency, problem: &dyn fmt::Display) {
-        let mut down = self.down.lock().expect("no panic while this lock is held");
-        if down.contains_key(&dependency) {
+        let is_news = self.down.send_if_modified(|down| match down.entry(dependency) {
+            Entry::Vacant(entry) => {
+                entry.insert(Instant::now());
+                true
+            }
+            Entry::Occupied(_) => false,
+        });
+        if !is_news {
             return;
         }
-        down.insert(dependency, Instant::now());
-        self.count.send_replace(down.len());
         error!(%dependency, %problem, "{dependency} is out of reach: polling stops until it answers; nothing is lost");
         alert::outage(&dependency.to_string(), &problem.to_string());
     }
 
     pub fn is_up(&self, dependency: Dependency) {
-        if *self.count.borrow() == 0 {
-            return; // the usual case, without a lock
+        if self.down.borrow().is_empty() {
+            return; // the usual case
         }
-        let mut down = self.down.lock().expect("no panic while this lock is held");
-        if let Some(since) = down.remove(&dependency) {
-            self.count.send_replace(down.len());
+        let mut since = None;
+        self.down.send_if_modified(|down| {
+            since = down.remove(&dependency);
+            since.is_some()
+        });
+        if let Some(since) = since {
             info!(%dependency, seconds = since.elapsed().as_secs(), "{dependency} answers again");
         }
     }
 
-    /// Waits until nothing is down.
-    pub async fn over(&self) {
-        // The sender lives as long as `self`.
-        let _ = self.count.subscribe().wait_for(|&count| count == 0).await;
+    /// Whether nothing is down, except perhaps `dependency`.
+    pub fn are_over_but(&self, dependency: Dependency) -> bool {
+        is_well_but(dependency, &self.down.borrow())
     }
+
+    /// Waits until nothing is down, except perhaps `dependency`.
+    pub async fn over_but(&self, dependency: Dependency) {
+        // The sender lives as long as `self`.
+        let _ = self.down.subscribe().wait_for(|down| is_well_but(dependency, down)).await;
+    }
+}
+
+fn is_well_but(dependency: Dependency, down: &BTreeMap<Dependency, Instant>) -> bool {
+    down.keys().all(|&other| other == dependency)
 }

@@ -33,31 +33,51 @@ impl Poller {
 
     /// Polls until it is told to stop or the queue comes to its end.
     pub async fn run(self) -> Result<(), PipelineError> {
+        let mut waits = Waits::new();
         while let Some(places) = self.unless_stopping(self.places()).await {
             // Not cut short by a stop: messages on their way to a receiver that has gone stay hidden for a while.
-            let received = self.shutdown.unless_abandoned(self.receive(places.len())).await;
-            match received.transpose()?.flatten() {
-                Some(Received::Deliveries(received)) if self.shutdown.is_stopping() => {
-                    self.return_all(&received).await;
+            let Some(answer) = self.shutdown.unless_abandoned(self.queue.receive(places.len())).await else { break };
+            let received = match answer {
+                Ok(received) => received,
+                Err(error) if error.disposition() == Disposition::Retry => {
+                    self.outages.is_down(Dependency::Queue, &error);
+                    // Other things may fail meanwhile: everything is looked at anew.
+                    match self.unless_stopping(waits.wait()).await {
+                        Some(()) => continue,
+                        None => break,
+                    }
                 }
-                Some(Received::Deliveries(received)) => {
+                Err(error) => return Err(PipelineError::Queue(error)),
+            };
+            self.outages.is_up(Dependency::Queue);
+            waits = Waits::new();
+            match received {
+                Received::Deliveries(received) if self.shutdown.is_stopping() => self.return_all(&received).await,
+                Received::Deliveries(received) => {
                     if self.shutdown.unless_abandoned(self.hand_on(received, places)).await.is_none() {
                         break;
                     }
                 }
-                Some(Received::End) => {
+                Received::End => {
                     info!(queue = self.queue.url(), "nothing is left to receive");
                     break;
                 }
-                None => break,
             }
         }
         Ok(())
     }
 
+    /// Room for deliveries, at a moment when everything that they need is there.
     async fn places(&self) -> Vec<OwnedSemaphorePermit> {
-        self.outages.over().await;
-        self.deliveries.places(Self::RECEIVE_MAX).await
+        loop {
+            let places = self.deliveries.places(Self::RECEIVE_MAX).await;
+            // Looked at last: room is waited for as long as the work takes.
+            if self.outages.are_over_but(Dependency::Queue) {
+                return places;
+            }
+            drop(places);
+            self.outages.over_but(Dependency::Queue).await;
+        }
     }
 
     async fn unless_stopping<T>(&self, work: impl Future<Output = T>) -> Option<T> {
@@ -65,26 +85,6 @@ impl Poller {
             biased;
             () = self.shutdown.stopping() => None,
             done = work => Some(done),
-        }
-    }
-
-    /// `None` when it was stopped while the queue did not answer.
-    async fn receive(&self, room: usize) -> Result<Option<Received>, PipelineError> {
-        let mut waits = Waits::new();
-        loop {
-            match self.queue.receive(room).await {
-                Ok(received) => {
-                    self.outages.is_up(Dependency::Queue);
-                    return Ok(Some(received));
-                }
-                Err(error) if error.disposition() == Disposition::Retry => {
-                    self.outages.is_down(Dependency::Queue, &error);
-                    if self.unless_stopping(waits.wait()).await.is_none() {
-                        return Ok(None);
-                    }
-                }
-                Err(error) => return Err(PipelineError::Queue(error)),
-            }
         }
     }
 

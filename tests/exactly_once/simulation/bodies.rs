@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use fastrand::Rng;
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::{Compression, GzBuilder};
 use serde::Serialize;
 use xc2_analyzer::model::{InventoryRow, MediaRow, Metadata, Rate};
 
@@ -82,7 +81,7 @@ pub fn make(number: usize, content: Content, seed: u64) -> Made {
         Content::NoRows => serde_pickle::to_vec(&7, serde_pickle::SerOptions::new()),
         _ => serde_pickle::to_vec(&rows, serde_pickle::SerOptions::new()),
     };
-    let mut bytes = gzip(&pickle.unwrap(), rng.bool());
+    let mut bytes = gzip(number, &pickle.unwrap(), rng.bool());
     match content {
         Content::Truncated => bytes.truncate(bytes.len() - 12),
         Content::TooLarge => bytes.resize(OBJECT_BYTES_MAX as usize + 1, 0),
@@ -95,10 +94,11 @@ pub fn make(number: usize, content: Content, seed: u64) -> Made {
     Made { bytes, etag: format!("etag{number}"), cells, rows, rejected_rows: u64::from(bad) }
 }
 
-/// In one gzip member or in two.
-fn gzip(bytes: &[u8], twice: bool) -> Vec<u8> {
+/// In one gzip member or in two. The number makes it other content than every other upload.
+fn gzip(number: usize, bytes: &[u8], twice: bool) -> Vec<u8> {
     let member = |part: &[u8]| {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let header = GzBuilder::new().comment(number.to_string());
+        let mut encoder = header.write(Vec::new(), Compression::fast());
         encoder.write_all(part).unwrap();
         encoder.finish().unwrap()
     };

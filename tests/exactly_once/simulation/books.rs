@@ -140,6 +140,7 @@ fn judge_object(world: &World, books: &dyn Books, object: usize, expected: &mut 
             if !bucket::can_be_counted(scenario, object, upload) {
                 world.wrong(format!("{key}: {counted} was counted, and can't have been read"));
             }
+            world.happened("objects counted");
             for (key, sums) in &world.bodies[object][upload].cells {
                 add(expected, key.clone(), *sums);
             }
@@ -165,6 +166,7 @@ fn judge_object(world: &World, books: &dyn Books, object: usize, expected: &mut 
         }
         None => {
             for upload in announced {
+                world.happened("uploads listed as failed");
                 let mut kinds = bucket::kinds(scenario, object, upload);
                 if is_replaced(scenario, (object, upload), world.now()) {
                     kinds.push("replaced");

@@ -139,6 +139,9 @@ impl Fetch for BucketClient {
         let read = self.bucket.read(object, bytes_max);
         world.travel().await;
         self.process.thawed().await;
+        if !matches!(read, Err(FetchError::Unavailable { .. })) {
+            self.process.learns(Dependency::Objects, false);
+        }
         world.say(|| {
             let outcome = read.as_ref().map(|fetched| fetched.generation.etag.clone().unwrap_or_default());
             format!("{} fetches {}: {outcome:?}", self.process, object.key)
@@ -152,6 +155,7 @@ impl Fetch for BucketClient {
         world.travel().await;
         let out = world.is_out(Dependency::Objects);
         self.process.thawed().await;
+        self.process.learns(Dependency::Objects, out);
         world.say(|| format!("{} probes the bucket: {}", self.process, if out { "silence" } else { "an answer" }));
         if out { Err(FetchError::Unavailable { problem: "no route to host".to_owned() }) } else { Ok(()) }
     }

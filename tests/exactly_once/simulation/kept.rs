@@ -48,9 +48,20 @@ fn stop_while_more_is_queued_than_the_workers_take() -> Scenario {
     scenario
 }
 
+/// A poller that the queue did not answer went on asking, though the metadata had gone out of reach meanwhile.
+fn metadata_goes_while_the_queue_does_not_answer() -> Scenario {
+    let mut scenario = quiet(1);
+    let outage = |of, from, till| Outage { of, from: seconds(from), till: seconds(till) };
+    // The metadata is read again after five minutes.
+    scenario.outages = vec![outage(Dependency::Queue, 290, 400), outage(Dependency::Metadata, 250, 500)];
+    scenario.trouble = seconds(600);
+    scenario
+}
+
 #[rstest]
 #[case(quiet(3))]
 #[case(stop_while_more_is_queued_than_the_workers_take())]
+#[case(metadata_goes_while_the_queue_does_not_answer())]
 fn schedule_that_went_wrong_once_goes_well(#[case] scenario: Scenario) {
     let outcome = run_one(&scenario, Database::Memory, true);
     let (events, violations) = (outcome.events.join("\n"), outcome.violations);

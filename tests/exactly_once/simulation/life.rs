@@ -66,7 +66,7 @@ impl Life {
     }
 
     fn start(&self) -> (Arc<Process>, Run) {
-        let process = Arc::new(Process::new(self.world.number()));
+        let process = Arc::new(Process::new(self.world.number(), self.world.is_calm()));
         self.world.say(|| format!("{process} starts"));
         let queue = QueueClient { server: self.server.clone(), process: process.clone() };
         let objects = BucketClient { bucket: self.bucket.clone(), process: process.clone() };
@@ -104,6 +104,7 @@ impl Life {
                     match turn.expect("awaited").what {
                         What::Crash => {
                             self.world.say(|| format!("{process} crashes"));
+                            self.world.happened("crashes");
                             return crash(&process, run).await;
                         }
                         What::Stop { .. } if process.shutdown.is_stopping() => {}
@@ -121,6 +122,7 @@ impl Life {
 
     fn stop(&self, process: &Process, grace: Duration) -> Deadlines {
         self.world.say(|| format!("{process} is asked to stop"));
+        self.world.happened("stops");
         process.shutdown.stop();
         Deadlines { let_go: Some(Instant::now() + grace), gone: None }
     }
@@ -134,6 +136,7 @@ impl Life {
 
     async fn freeze(&self, process: &Arc<Process>, lasting: Duration) {
         self.world.say(|| format!("{process} is frozen"));
+        self.world.happened("freezes");
         process.freeze(true);
         tokio::time::sleep(lasting).await;
         self.server.excuse_all_of(process, "it was frozen");
@@ -150,8 +153,11 @@ impl Life {
         });
         match ended {
             Ok(Ok(_)) if asked => {}
-            // Of its own accord, because it can't go on: only while things fail.
-            Ok(Err(PipelineError::Store(_) | PipelineError::Fetch(_))) if !self.world.is_calm() => {}
+            // Of its own accord, because it can't go on. It may notice some time after the call that failed: what it began
+            // before that comes first.
+            Ok(Err(PipelineError::Store(_) | PipelineError::Fetch(_))) if !process.born_in_calm => {
+                self.world.happened("processes that could not go on");
+            }
             other => self.world.wrong(format!("{process} ended by itself: {:?}", other.map(|ended| ended.map(drop)))),
         }
         process.set(Stage::Ended);

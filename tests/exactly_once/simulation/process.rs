@@ -1,11 +1,15 @@
 //! One run of the pipeline as the outside sees it: running, frozen, stopping, or no more.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use xc2_analyzer::pipeline::Shutdown;
+
+use super::scenario::Dependency;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -20,6 +24,8 @@ pub enum Stage {
 pub struct Process {
     pub number: u64,
     pub shutdown: Shutdown,
+    /// It was started when nothing failed any more.
+    pub born_in_calm: bool,
     stage: Mutex<Stage>,
     frozen: AtomicBool,
     /// Not a `watch`: that one wakes who waits in an order of its own chance.
@@ -27,18 +33,22 @@ pub struct Process {
     extend_faults: AtomicU32,
     /// It has read the metadata once.
     metadata: AtomicBool,
+    /// What it knows to be out of reach, and since when.
+    known_outages: Mutex<BTreeMap<Dependency, Instant>>,
 }
 
 impl Process {
-    pub fn new(number: u64) -> Process {
+    pub fn new(number: u64, born_in_calm: bool) -> Process {
         Process {
             number,
             shutdown: Shutdown::default(),
+            born_in_calm,
             stage: Mutex::new(Stage::Running),
             frozen: AtomicBool::new(false),
             thaw: Notify::new(),
             extend_faults: AtomicU32::new(0),
             metadata: AtomicBool::new(false),
+            known_outages: Mutex::default(),
         }
     }
 
@@ -73,6 +83,22 @@ impl Process {
     /// Heartbeats that the queue failed, so far.
     pub fn extend_faults(&self) -> u32 {
         self.extend_faults.load(Ordering::Relaxed)
+    }
+
+    /// A call has told it that `dependency` is out of reach, or that it answers.
+    pub fn learns(&self, dependency: Dependency, is_out: bool) {
+        let mut known = self.known_outages.lock().unwrap();
+        if is_out {
+            known.entry(dependency).or_insert_with(Instant::now);
+        } else {
+            known.remove(&dependency);
+        }
+    }
+
+    /// An outage that it knew of before this moment.
+    pub fn known_outage(&self) -> Option<Dependency> {
+        let known = self.known_outages.lock().unwrap();
+        known.iter().find(|(_, since)| **since < Instant::now()).map(|(dependency, _)| *dependency)
     }
 
     pub fn has_metadata(&self) -> bool {

@@ -182,6 +182,7 @@ impl Server {
             self.show_again(at, message, visible);
             if self.world.scenario.settings.receives_max.is_some_and(|most| message.receives >= most) {
                 self.world.say(|| format!("{} is dead after {} receipts", message_id(at), message.receives));
+                self.world.happened("dead letters");
                 message.state = State::Dead;
                 self.changed.notify_waiters();
                 continue;
@@ -204,6 +205,7 @@ impl Server {
 
     fn deliver(&self, at: usize, message: &mut Message, process: &Arc<Process>) -> Delivery {
         message.receives += 1;
+        self.world.happened(if message.receives == 1 { "messages received" } else { "messages received again" });
         message.visible_at = Instant::now() + self.visibility();
         message.handles.push(Handle {
             process: process.clone(),

@@ -39,7 +39,8 @@ const ACKNOWLEDGE: Faults = Faults {
     stalls: Some(Fault::AcknowledgeStalls),
 };
 
-const RELEASE: Faults = Faults { fails: Fault::ReleaseFails, entry_fails: None, lost: None, stalls: None };
+const RELEASE: Faults =
+    Faults { fails: Fault::ReleaseFails, entry_fails: Some(Fault::ReleaseEntryFails), lost: None, stalls: None };
 
 impl QueueClient {
     async fn begin(&self, call: &str, receipts: &[Receipt]) {
@@ -106,6 +107,9 @@ impl Queue for QueueClient {
     async fn receive(&self, room: usize) -> Result<Received, QueueError> {
         self.begin("receives", &[]).await;
         let world = &self.server.world;
+        if let Some(dependency) = self.process.known_outage() {
+            world.wrong(format!("{} receives, and knows that it can't reach the {dependency:?}", self.process));
+        }
         if world.is_out(Dependency::Queue) || world.strikes(Fault::ReceiveFails) {
             world.travel().await;
             self.process.thawed().await;

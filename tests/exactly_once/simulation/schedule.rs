@@ -1,7 +1,8 @@
 //! Running schedules: one, many, and ever smaller ones of a seed that failed.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -32,13 +33,13 @@ const DRAINED_WITHIN: Duration = Duration::from_secs(3 * 3600);
 /// Smaller scenarios that are tried.
 const SMALLER_MAX: usize = 400;
 
-/// Runs the schedules of all seeds, on all processors.
-pub fn run_all(seeds: std::ops::Range<u64>, database: Database) {
+/// Runs the schedules of all seeds, on all processors; how often what happened in them.
+pub fn run_all(seeds: std::ops::Range<u64>, database: Database) -> BTreeMap<String, u64> {
     let begun = std::time::Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (next, total) = (AtomicU64::new(seeds.start), seeds.end - seeds.start);
-    let (faults, seconds) = (AtomicU64::new(0), AtomicU64::new(0));
-    let failed = std::sync::Mutex::new(None);
+    let (happened, seconds) = (Mutex::new(BTreeMap::<String, u64>::new()), AtomicU64::new(0));
+    let failed = Mutex::new(None);
     let work = || {
         while failed.lock().unwrap().is_none() {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -46,7 +47,9 @@ pub fn run_all(seeds: std::ops::Range<u64>, database: Database) {
                 return;
             }
             let outcome = run_one(&Scenario::of(seed), database, total == 1);
-            faults.fetch_add(outcome.faults, Ordering::Relaxed);
+            for (what, times) in &outcome.happened {
+                *happened.lock().unwrap().entry(what.clone()).or_default() += times;
+            }
             seconds.fetch_add(outcome.seconds, Ordering::Relaxed);
             if total == 1 {
                 eprintln!("{:#?}\n{}", Scenario::of(seed), outcome.events.join("\n"));
@@ -61,11 +64,13 @@ pub fn run_all(seeds: std::ops::Range<u64>, database: Database) {
         panic!("{}", explained(seed, outcome, database));
     }
     eprintln!(
-        "{total} schedules on {database:?}: {} faults in {} simulated hours, {:.1} s",
-        faults.into_inner(),
+        "{total} schedules on {database:?}: {} simulated hours in {:.1} s",
         seconds.into_inner() / 3600,
         begun.elapsed().as_secs_f64()
     );
+    let happened = happened.into_inner().unwrap();
+    happened.iter().for_each(|(what, times)| eprintln!("{times:>9} {what}"));
+    happened
 }
 
 /// A failure, as small as it could be made.

@@ -102,11 +102,8 @@ impl StoreClient {
         }
         self.store.commit(objects).await
     }
-}
 
-#[async_trait]
-impl Store for StoreClient {
-    async fn commit(&self, objects: &[ObjectRollup]) -> Result<Vec<Counted>, StoreError> {
+    async fn count(&self, objects: &[ObjectRollup]) -> Result<Vec<Counted>, StoreError> {
         self.check(objects);
         self.begin(Dependency::Database).await?;
         let world = &self.world;
@@ -131,7 +128,7 @@ impl Store for StoreClient {
         if committed.is_ok() && world.strikes(Fault::CommitLost) { Err(unavailable()) } else { committed }
     }
 
-    async fn quarantine(&self, failed: &[FailedObject]) -> Result<Vec<Quarantined>, StoreError> {
+    async fn list(&self, failed: &[FailedObject]) -> Result<Vec<Quarantined>, StoreError> {
         self.begin(Dependency::Database).await?;
         let world = &self.world;
         if world.strikes(Fault::QuarantineFails) {
@@ -146,7 +143,7 @@ impl Store for StoreClient {
         if listed.is_ok() && world.strikes(Fault::QuarantineLost) { Err(unavailable()) } else { listed }
     }
 
-    async fn metadata(&self) -> Result<Metadata, StoreError> {
+    async fn read_metadata(&self) -> Result<Metadata, StoreError> {
         self.begin(Dependency::Database).await?;
         if self.world.is_out(Dependency::Metadata) || self.world.strikes(Fault::MetadataFails) {
             self.world.travel().await;
@@ -158,5 +155,30 @@ impl Store for StoreClient {
         let empty = self.process.has_metadata() && self.world.strikes(Fault::MetadataEmpty);
         self.process.set_metadata();
         if empty { Ok(Metadata::default()) } else { read }
+    }
+
+    /// Passes the answer on, and notes what the process learns from it.
+    fn told<T>(&self, dependency: Dependency, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        match &answer {
+            Ok(_) => self.process.learns(dependency, false),
+            Err(StoreError::Unavailable { .. }) => self.process.learns(dependency, true),
+            Err(_) => {}
+        }
+        answer
+    }
+}
+
+#[async_trait]
+impl Store for StoreClient {
+    async fn commit(&self, objects: &[ObjectRollup]) -> Result<Vec<Counted>, StoreError> {
+        self.told(Dependency::Database, self.count(objects).await)
+    }
+
+    async fn quarantine(&self, failed: &[FailedObject]) -> Result<Vec<Quarantined>, StoreError> {
+        self.told(Dependency::Database, self.list(failed).await)
+    }
+
+    async fn metadata(&self) -> Result<Metadata, StoreError> {
+        self.told(Dependency::Metadata, self.read_metadata().await)
     }
 }

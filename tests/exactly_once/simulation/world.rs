@@ -1,5 +1,6 @@
 //! What everything in one schedule shares: the clock, chance, the log of events, and the list of what went wrong.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Mutex;
@@ -28,8 +29,7 @@ struct Log {
     events: Vec<String>,
     hash: DefaultHasher,
     violations: Vec<String>,
-    /// Faults that happened.
-    faults: u64,
+    happened: BTreeMap<String, u64>,
     /// Events are kept, not only hashed.
     kept: bool,
 }
@@ -77,7 +77,7 @@ impl World {
         let strikes = !self.is_calm() && self.rng(|rng| rng.u32(0..1000)) < rate;
         if strikes {
             self.say(|| format!("{fault:?}"));
-            self.log.lock().unwrap().faults += 1;
+            self.happened(&format!("{fault:?}"));
         }
         strikes
     }
@@ -118,6 +118,11 @@ impl World {
         }
     }
 
+    /// Counts things of a kind.
+    pub fn happened(&self, what: &str) {
+        *self.log.lock().unwrap().happened.entry(what.to_owned()).or_default() += 1;
+    }
+
     /// Something that must never happen, has.
     pub fn wrong(&self, what: impl Display) {
         self.say(|| format!("WRONG: {what}"));
@@ -135,7 +140,7 @@ impl World {
             violations: log.violations.clone(),
             events: log.events.clone(),
             hash: log.hash.finish(),
-            faults: log.faults,
+            happened: log.happened.clone(),
             seconds: self.now().as_secs(),
         }
     }
@@ -149,7 +154,8 @@ pub struct Outcome {
     pub events: Vec<String>,
     /// Of all events with their times.
     pub hash: u64,
-    pub faults: u64,
+    /// How often what happened.
+    pub happened: BTreeMap<String, u64>,
     /// Simulated.
     pub seconds: u64,
 }
