@@ -2,6 +2,7 @@
 
 mod audits;
 mod commits;
+mod conflicts;
 mod fixture;
 mod metadata;
 mod opening;
