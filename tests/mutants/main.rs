@@ -103,13 +103,15 @@ fn print_row(fault: &str, file: &str, caught_by: &str, seconds: &str) {
 }
 
 fn with_fault(copy: &Copy, fault: &Fault) -> Verdict {
-    let changed = fault.changed(root()).expect("another test has looked");
+    let changed = fault.changed(&copy.tree()).expect("another test has looked");
+    let read = |file: &String| (file.clone(), std::fs::read(copy.tree().join(file)).unwrap());
+    let originals: Vec<(String, Vec<u8>)> = changed.keys().map(read).collect();
     for (file, text) in &changed {
         copy.write(file, text.as_bytes());
     }
     let verdict = verdict(copy, &fault.test);
-    for file in changed.keys() {
-        copy.write(file, &std::fs::read(root().join(file)).unwrap());
+    for (file, bytes) in &originals {
+        copy.write(file, bytes);
     }
     verdict
 }
