@@ -18,6 +18,11 @@ use mysql_async::prelude::Queryable;
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Ports of the tests' servers: below 32768, from where on Linux takes the ports of outgoing connections. One of those
+/// could be gone between our look and the server's start, or while a killed server waits for its restart; and whoever
+/// connects to one that nobody listens on may, by chance, be connected with himself.
+const PORTS: std::ops::Range<u16> = 15_000..32_000;
+
 pub struct MariaDb {
     pub port: u16,
     folder: PathBuf,
@@ -33,21 +38,36 @@ impl MariaDb {
     /// When no MariaDB is installed: a test that can't run must not look as if it had passed.
     pub fn shared() -> &'static MariaDb {
         static SHARED: OnceLock<MariaDb> = OnceLock::new();
-        SHARED.get_or_init(|| match std::env::var("XC2_TEST_MYSQL_PORT") {
+        let shared = SHARED.get_or_init(|| match std::env::var("XC2_TEST_MYSQL_PORT") {
             Ok(port) => {
                 let port = port.parse().expect("XC2_TEST_MYSQL_PORT is a port");
                 MariaDb { port, folder: PathBuf::new(), keeper: None }
             }
             Err(_) => MariaDb::start(),
-        })
+        });
+        // Nobody kills the shared one. Every test that comes after its end tells why, instead of a refused connection.
+        assert!(!shared.has_ended(), "the shared MariaDB ended by itself:\n{}", shared.logs());
+        shared
     }
 
     pub fn start() -> MariaDb {
+        // Another process may take the port before the server does: then the server ends, and another port is tried.
+        for _ in 0..5 {
+            let server = MariaDb::start_at(free_port());
+            if server.is_ready() {
+                return server;
+            }
+            let logs = server.logs();
+            assert!(logs.contains("Address already in use"), "MariaDB did not start:\n{logs}");
+        }
+        panic!("five ports in a row were taken by others");
+    }
+
+    fn start_at(port: u16) -> MariaDb {
         let server = program("XC2_TEST_MARIADBD", "mariadbd");
         let install = program("XC2_TEST_MARIADB_INSTALL_DB", "mariadb-install-db");
         let folder = std::env::temp_dir().join(format!("xc2-mariadb-{}-{}", std::process::id(), unique()));
         std::fs::create_dir_all(&folder).expect("create the server's folder");
-        let port = free_port();
         let mut keeper = Command::new("sh")
             .args(["-c", KEEPER])
             .env("FOLDER", &folder)
@@ -61,18 +81,26 @@ impl MariaDb {
             .spawn()
             .expect("start sh");
         let lifeline = keeper.stdin.take().expect("a pipe");
-        let server = MariaDb { port, folder, keeper: Some((keeper, Mutex::new(lifeline))) };
-        server.await_ready();
-        server
+        MariaDb { port, folder, keeper: Some((keeper, Mutex::new(lifeline))) }
     }
 
-    fn await_ready(&self) {
+    /// Waits until the server listens; false when it ended instead. That something answers at the port is not enough, it
+    /// could be another's: the server writes its pid file when it listens.
+    fn is_ready(&self) -> bool {
         let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let ended = self.folder.join("ended").exists();
-            assert!(!ended && started.elapsed() < READY_TIMEOUT, "MariaDB did not start:\n{}", self.logs());
+        while !self.folder.join("pid").exists() || TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            if self.has_ended() {
+                return false;
+            }
+            assert!(started.elapsed() < READY_TIMEOUT, "MariaDB did not start:\n{}", self.logs());
             std::thread::sleep(Duration::from_millis(20));
         }
+        true
+    }
+
+    /// Whether it has ended by itself, and not by [`MariaDb::kill`].
+    fn has_ended(&self) -> bool {
+        self.folder.join("ended").exists()
     }
 
     /// As a power failure: kill -9, in the middle of whatever it does.
@@ -88,7 +116,7 @@ impl MariaDb {
     /// Starts it again on the same files and port.
     pub fn restart(&self) {
         self.say("start");
-        self.await_ready();
+        assert!(self.is_ready(), "MariaDB did not start again:\n{}", self.logs());
     }
 
     fn say(&self, command: &str) {
@@ -98,7 +126,7 @@ impl MariaDb {
 
     fn logs(&self) -> String {
         let read = |name| std::fs::read_to_string(self.folder.join(name)).unwrap_or_default();
-        read("install.log") + &read("error.log")
+        read("install.log") + &read("error.log") + &read("ended")
     }
 
     /// `mysql://root@127.0.0.1:PORT/NAME` of a database that may or may not exist. The user has no password.
@@ -126,23 +154,31 @@ impl MariaDb {
 }
 
 /// Installs and starts the server in a process group of its own (which also keeps a terminal's Ctrl-C from it), does
-/// what it reads until the pipe ends, then ends the group and removes everything.
+/// what it reads until the pipe ends, then ends the group and removes everything. A group is ended once: its number may
+/// be another's afterwards. Each server has its own folder for temporary files: when a server starts, it removes all
+/// temporary tables that it finds there, and in /tmp those would be the ones that others are using.
 const KEEPER: &str = r#"
 trap '' INT TERM HUP
-cd "$FOLDER" || exit 1
-# Not the common one: a server that starts removes all temporary tables from it, those of another's installation too.
-mkdir tmp && export TMPDIR="$FOLDER/tmp"
+mkdir -p "$FOLDER/tmp" && cd "$FOLDER" || exit 1
+export TMPDIR="$FOLDER/tmp"
+group=
 start() {
+    rm -f pid
     setsid sh -c '
     { [ -d data ] || "$INSTALL" --no-defaults $AS_USER --datadir="$FOLDER/data" --skip-test-db --skip-name-resolve \
         --auth-root-authentication-method=normal >install.log 2>&1; } &&
     "$SERVER" --no-defaults $AS_USER --datadir="$FOLDER/data" --socket="$FOLDER/socket" --pid-file="$FOLDER/pid" \
         --log-error="$FOLDER/error.log" --bind-address=127.0.0.1 --port="$PORT" --skip-name-resolve \
         --innodb-flush-log-at-trx-commit=1 --innodb-buffer-pool-size=128M --max-connections=300
-    touch ended
+    echo "it ended by itself, with status $?" >ended.new && mv ended.new ended
     ' </dev/null & group=$!
 }
-stop() { kill -s KILL -- "-$group"; wait; }
+stop() {
+    [ "$group" ] || return
+    kill -s KILL -- "-$group"
+    wait
+    group=
+}
 start
 while read -r command; do
     case $command in
@@ -173,10 +209,10 @@ fn program(variable: &str, name: &str) -> PathBuf {
     })
 }
 
-/// Free now; whoever takes it before the server does makes the test fail loudly, not wrongly.
+/// One that is free now.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("bind a free port");
-    listener.local_addr().expect("an address").port()
+    let mut ports = std::iter::repeat_with(|| fastrand::u16(PORTS));
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("endless")
 }
 
 fn unique() -> u32 {
