@@ -130,7 +130,7 @@ pub async fn run(
         };
         tasks.spawn(worker.run());
     }
-    // The workers' alone: when they have let go of everything, the batcher must not wait for them.
+    // Only the workers hold it from here on: when they let go, a batcher that waits for room must learn that nobody is left.
     drop(batches_in);
     let poller = poller::Poller {
         queue: queue.clone(),

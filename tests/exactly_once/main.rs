@@ -3,6 +3,8 @@
 // Each part uses some of the support.
 #![allow(dead_code)]
 
+mod announcements;
+mod books;
 mod crashes;
 mod database_faults;
 mod fingerprints;
@@ -10,6 +12,7 @@ mod queue_faults;
 mod replicas;
 mod simulation;
 mod soak;
+mod sqs_proxy;
 mod wire_faults;
 
 #[path = "../support/cloud.rs"]

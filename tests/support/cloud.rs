@@ -10,7 +10,7 @@ use crate::moto;
 
 pub struct Cloud {
     s3: aws_sdk_s3::Client,
-    sqs: aws_sdk_sqs::Client,
+    pub sqs: aws_sdk_sqs::Client,
     pub bucket: String,
     pub queue_url: String,
 }
@@ -44,7 +44,7 @@ impl Cloud {
     }
 
     async fn announce_objects(&self) {
-        let arn = self.attributes(&[QueueAttributeName::QueueArn]).await.remove(0);
+        let arn = self.attribute_of(&self.queue_url, QueueAttributeName::QueueArn).await;
         let to_queue = QueueConfiguration::builder().queue_arn(arn).events(Event::S3ObjectCreated).build().unwrap();
         let configuration = NotificationConfiguration::builder().queue_configurations(to_queue).build();
         let put = self.s3.put_bucket_notification_configuration().bucket(&self.bucket);
@@ -67,10 +67,14 @@ impl Cloud {
 
     /// Messages that are visible, and those that somebody holds.
     pub async fn queue_depth(&self) -> (u64, u64) {
+        self.depth_of(&self.queue_url).await
+    }
+
+    pub async fn depth_of(&self, queue_url: &str) -> (u64, u64) {
         use QueueAttributeName::{ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible};
         let ask = async || {
             let names = [ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible];
-            let numbers = self.attributes(&names).await;
+            let numbers = self.attributes_of(queue_url, &names).await;
             (numbers[0].parse().unwrap(), numbers[1].parse().unwrap())
         };
         // The emulator counts the one after the other: a message that shows again in between is in neither.
@@ -80,8 +84,12 @@ impl Cloud {
         }
     }
 
-    async fn attributes(&self, names: &[QueueAttributeName]) -> Vec<String> {
-        let get = self.sqs.get_queue_attributes().queue_url(&self.queue_url);
+    pub async fn attribute_of(&self, queue_url: &str, name: QueueAttributeName) -> String {
+        self.attributes_of(queue_url, &[name]).await.remove(0)
+    }
+
+    async fn attributes_of(&self, queue_url: &str, names: &[QueueAttributeName]) -> Vec<String> {
+        let get = self.sqs.get_queue_attributes().queue_url(queue_url);
         let answer = get.set_attribute_names(Some(names.to_vec())).send().await.unwrap().attributes.unwrap();
         names.iter().map(|name| answer[name].clone()).collect()
     }

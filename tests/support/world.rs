@@ -65,6 +65,11 @@ impl World {
         Daemon::start(self.dir.path(), &self.settings)
     }
 
+    /// One of several, with a folder and a log of its own.
+    pub fn daemon_in(&self, dir: &std::path::Path) -> Daemon {
+        Daemon::start(dir, &self.settings)
+    }
+
     pub fn command(&self, arguments: &[&str]) -> std::process::Output {
         daemon::command(self.dir.path(), &self.settings).args(arguments).output().unwrap()
     }
