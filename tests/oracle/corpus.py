@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes a corpus of objects, the metadata they are joined with, and what the program must make of them.
 
-    python3 tests/oracle/corpus.py --out DIR --seed N [--files 40] [--rows 300] [--fingerprint]
+    python3 tests/oracle/corpus.py --out DIR --seed N [--files 40] [--rows 300] [--fingerprint [FIRST]]
 
 DIR/objects/KEY      bodies, honest and broken
 DIR/metadata.json    the media and inventory tables
@@ -63,8 +63,9 @@ def main(arguments=None):
         "--broken", action="append", default=[], metavar="NAME", help="of the broken objects only this one (may be repeated)"
     )
     parser.add_argument(
-        "--fingerprint", action="store_true", help="one row more in each honest object, that tells how often it was counted"
-    )
+        "--fingerprint", type=int, nargs="?", const=0, metavar="FIRST",
+        help="one row more in each honest object, that tells how often it was counted; numbered from FIRST (default 0)",
+    )  # fmt: skip
     parser.add_argument(
         "--report", action="append", default=[], metavar="TABLE=DIMENSION,..:MEASURE,..", help=expect.REPORT_HELP
     )
@@ -86,12 +87,13 @@ def main(arguments=None):
             parser.error("there are no such broken objects: %s" % ", ".join(options.broken))
         keys += write_objects(folder, wanted)
     metadata = tables.tables()
-    if options.fingerprint:
-        metadata["media"] += fingerprint.media(options.files)
+    if options.fingerprint is not None:
+        numbers = range(options.fingerprint, options.fingerprint + len(honest_objects))
+        metadata["media"] += fingerprint.media(numbers)
     reports = expect.declared_reports(options.report)
     expected = expect.expectation(read_objects(folder, keys), metadata, reports=reports)
-    if options.fingerprint:
-        expected["fingerprints"] = {key: fingerprint.place(number) for number, (key, _) in enumerate(honest_objects)}
+    if options.fingerprint is not None:
+        expected["fingerprints"] = {key: fingerprint.place(number) for number, (key, _) in zip(numbers, honest_objects)}
     expected["must_not_exist"] = broken.CANARY
     write_json(os.path.join(options.out, "metadata.json"), metadata)
     write_json(os.path.join(options.out, "expected.json"), expected)

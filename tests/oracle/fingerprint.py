@@ -38,7 +38,7 @@ def amount(digit):
     return value
 
 
-def media(files):
+def media(numbers):
     """The sentinels' rows of the media table: known, so that a fingerprint is no unmapped row."""
-    keys = sorted({place(number)["media_key"] for number in range(files)})
+    keys = sorted({place(number)["media_key"] for number in numbers})
     return [{"media_key": key, "organization_id": 8, "agency_rate": "0", "media_rate": "1"} for key in keys]

@@ -27,18 +27,18 @@ def key(number, name, compression):
     return FOLDERS[number % len(FOLDERS)].format("%02d %s" % (number, name)) + suffix
 
 
-def objects(random, files, row_count, fingerprints=False):
+def objects(random, files, row_count, first_fingerprint=None):
     """(key, body) of `files` objects: first the oddities, then the combinations of all forms in turn.
 
-    A fingerprint takes part in an object's form; to an oddity, whose rows are as they must be, it is added as one more pickle.
+    Fingerprints are numbered from `first_fingerprint` on, without it there are none. One takes part in an object's form; to an oddity, whose rows are as they must be, it is added as one more pickle.
     """
     made = []
     for name, compression, data in _oddities(random, row_count):
-        if fingerprints:
-            data += shapes.stream([[fingerprint.row(len(made))]], 4)
+        if first_fingerprint is not None:
+            data += shapes.stream([[fingerprint.row(first_fingerprint + len(made))]], 4)
         made.append((key(len(made), name, compression), compression(data)))
     while len(made) < files:
-        extra = [fingerprint.row(len(made))] if fingerprints else []
+        extra = [fingerprint.row(first_fingerprint + len(made))] if first_fingerprint is not None else []
         made.append(_combination(random, len(made), row_count, extra))
     return made[: max(files, 1)]
 
