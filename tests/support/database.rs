@@ -143,6 +143,7 @@ impl Database {
             (key.clone(), vec![object["rows"].to_string(), rejected.to_string()])
         });
         assert_eq!(ledger, wanted.collect(), "the ledger");
+        self.assert_control_totals(corpus).await;
         let failed =
             self.rows("SELECT object_key, kind FROM failed_object WHERE state = 'open' AND bucket <> ''").await;
         let failed: BTreeMap<String, String> =
@@ -152,6 +153,26 @@ impl Database {
             let kinds = corpus.failed()[&key]["kinds"].as_array().unwrap();
             assert!(kinds.contains(&Value::from(kind.clone())), "{key} failed as {kind}, expected {kinds:?}");
         }
+    }
+}
+
+/// Of the control totals, beside the rows.
+const MEASURES: [&str; 8] =
+    ["requests", "responses", "passbacks", "impressions", "clicks", "revenue", "agency_revenue", "media_revenue"];
+
+impl Database {
+    /// Each object's own sums, date by date.
+    async fn assert_control_totals(&self, corpus: &Corpus) {
+        let joined = "processed_object_day JOIN processed_object USING (object_id)";
+        let columns: Vec<&str> = ["processed_object_day.`rows`"].into_iter().chain(MEASURES).collect();
+        let found = self.cells(joined, &["object_key", "report_date"], &columns).await;
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let day = |day: &Value| ["rows"].into_iter().chain(MEASURES).map(|name| text(&day[name])).collect::<Vec<_>>();
+        let days = corpus.counted().iter().flat_map(|(key, object)| {
+            let days = object["days"].as_object().unwrap().iter();
+            days.map(|(date, totals)| (vec![key.clone(), date.clone()], day(totals)))
+        });
+        assert_cells("control totals", &found, &days.collect());
     }
 }
 
