@@ -1,5 +1,7 @@
 //! The product as it is run: the real binary between a real MariaDB (or SQLite) and a real S3 and SQS API over HTTP,
 //! reading pickles that CPython wrote, compared with sums that an independent Python program computed.
+// Each test binary uses some of the support.
+#![allow(dead_code)]
 
 mod alerts;
 mod commands;
