@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Instant;
 
 use tokio::sync::watch;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use crate::telemetry::alert;
 
@@ -40,7 +40,7 @@ impl Outages {
         Self { down: watch::Sender::default() }
     }
 
-    /// Says so once for each outage, in the log and as an alert.
+    /// Says so once for each outage, in the log and as an alert; each further attempt only to who asks for details.
     pub fn is_down(&self, dependency: Dependency, problem: &dyn fmt::Display) {
         let is_news = self.down.send_if_modified(|down| match down.entry(dependency) {
             Entry::Vacant(entry) => {
@@ -50,6 +50,7 @@ impl Outages {
             Entry::Occupied(_) => false,
         });
         if !is_news {
+            debug!(%dependency, %problem, "{dependency} is still out of reach");
             return;
         }
         error!(%dependency, %problem, "{dependency} is out of reach: polling stops until it answers; nothing is lost");

@@ -164,6 +164,7 @@ impl Objects {
             bytes: body.len() as u64,
             content_hash,
         };
+        held_to(announced, &generation)?;
         Ok(Fetched { body, generation })
     }
 
@@ -247,6 +248,30 @@ impl Fetch for Objects {
                 }
             }
         }
+    }
+}
+
+/// Whether what an answer of 200 brought is the announced content, and all of it.
+///
+/// What stands between us and S3 answers 200 too: with a page of its own, with what it kept of an older content, or with
+/// the part of a body that it got, under a length that fits. None of that is the object's fault, and half of several
+/// pickles in one stream reads like a whole file.
+fn held_to(announced: &Announced, read: &Generation) -> Result<(), FetchError> {
+    let unavailable = |problem| Err(FetchError::Unavailable { problem });
+    let Some(etag) = &read.etag else {
+        return unavailable("the answer has no ETag: it is not of the store of objects".to_owned());
+    };
+    let other = |announced: &String| Err(FetchError::Replaced { announced: announced.clone() });
+    match (announced.version_id.as_ref().filter(|version| *version != "null"), &announced.etag) {
+        (Some(version), _) if read.version_id.as_ref().is_some_and(|read| read != version) => return other(version),
+        (None, Some(announced)) if announced != etag => return other(announced),
+        // Of content that was not announced the size is not known.
+        (None, None) => return Ok(()),
+        _ => {}
+    }
+    match announced.bytes {
+        Some(bytes) if read.bytes < bytes => unavailable(format!("{} of {bytes} announced bytes came", read.bytes)),
+        _ => Ok(()),
     }
 }
 

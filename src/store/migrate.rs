@@ -15,7 +15,7 @@ const PROBLEMS_SHOWN_MAX: usize = 3;
 
 /// The statements that are missing; an error when statements can't help.
 pub(super) async fn missing(session: &mut Session, tables: &[Table]) -> SqlResult<Vec<String>> {
-    let version = version(session, tables).await?;
+    let version = version(session).await?;
     let Difference { mut statements, problems } = Difference::of(session, tables).await?;
     refuse(&problems)?;
     match version {
@@ -38,10 +38,9 @@ fn refuse(problems: &[String]) -> SqlResult<()> {
     Err(SqlError::new(Class::Schema, format!("{shown}{more}")))
 }
 
-/// The recorded version; none when nothing was recorded yet.
-async fn version(session: &mut Session, tables: &[Table]) -> SqlResult<Option<i64>> {
-    let own: Vec<&Table> = tables.iter().filter(|table| table.name == "schema_version").collect();
-    debug_assert_eq!(own.len(), 1);
+/// The recorded version; none when nothing was recorded yet. A version that this program does not know is an error: also
+/// in the middle of a run, when a newer program has migrated the database and this one has not been stopped yet.
+pub(super) async fn version(session: &mut Session) -> SqlResult<Option<i64>> {
     let version = match session.query("SELECT version FROM schema_version WHERE id = 1", Vec::new()).await {
         Ok(rows) => rows.first().map(|row| row.int(0)).transpose()?,
         Err(error) if error.class == Class::Schema => None,

@@ -4,7 +4,8 @@
 //! reading order: `sql_store` (which connection, which transaction, what an error does to both), `ledger` and `upsert`
 //! (counting), `quarantine`, `metadata`; `schema`, `schema_check` and `migrate` (the tables as data, compared, brought
 //! about); `read`, `failed`, `audit` and `health` (looking). Below them `session` has the few verbs that all of them
-//! are written in, `dialect` the SQL that differs, and `mysql` and `sqlite` the connections.
+//! are written in, `dialect` the SQL that differs, and `mysql` (with `mysql_settings` and `mysql_errors`) and `sqlite`
+//! the connections.
 
 mod audit;
 mod dialect;
@@ -15,6 +16,7 @@ mod metadata;
 mod migrate;
 mod mysql;
 mod mysql_errors;
+mod mysql_settings;
 mod quarantine;
 mod read;
 mod schema;

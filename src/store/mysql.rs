@@ -7,25 +7,21 @@ use std::time::{Duration, Instant};
 
 use mysql_async::consts::ColumnType;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, OptsBuilder, Params, Value as Wire};
+use mysql_async::{Conn, Opts, Params, Value as Wire};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::dialect::Dialect;
 use super::mysql_errors::classify;
+use super::mysql_settings::{complete, proven, silence_max};
 use super::session::{Begin, Class, Row, SqlError, SqlResult, Value};
 use super::settings::StoreSettings;
 use crate::model::{Micros, ReportDate};
 
 /// A connection that was idle for longer is asked whether it still lives before it gets a transaction.
 const IDLE_UNCHECKED_MAX: Duration = Duration::from_secs(20);
-/// How long a transaction waits for one row's lock before it is rolled back and tried again.
-const LOCK_WAIT_SECONDS: u32 = 10;
 /// How long saying goodbye to a server may take.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Statements that a connection keeps prepared: six sizes of each upsert.
-const PREPARED_STATEMENTS_MAX: usize = 128;
-
 /// The connections to one server: few, since there is one writer.
 ///
 /// The driver's own pool tidies up a connection and then lends it again. Here a connection that saw an error is
@@ -48,7 +44,7 @@ impl MysqlPool {
     /// Connects once, so that a wrong password or host is known now.
     pub async fn open(opts: &Opts, ca: Option<&Path>, settings: &StoreSettings) -> SqlResult<MysqlPool> {
         let mut pool = MysqlPool {
-            opts: complete(opts, ca)?,
+            opts: complete(opts, ca, settings.statement_timeout)?,
             dialect: Dialect::MySql,
             connect_timeout: settings.connect_timeout,
             statement_timeout: settings.statement_timeout,
@@ -87,7 +83,7 @@ impl MysqlPool {
     async fn living(&self) -> Option<Conn> {
         loop {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-            if idle.since.elapsed() < IDLE_UNCHECKED_MAX {
+            if idle.since.elapsed() < IDLE_UNCHECKED_MAX.min(silence_max(self.statement_timeout) / 2) {
                 return Some(idle.conn);
             }
             match timeout(self.connect_timeout, idle.conn.ping()).await {
@@ -105,32 +101,13 @@ impl MysqlPool {
                 self.connect_timeout
             )));
         };
-        connected.map_err(|error| match classify(&error) {
+        let mut conn = connected.map_err(|error| match classify(&error) {
             SqlError { class: Class::Unavailable, problem: text } => problem(format!("can't connect: {text}")),
             other => other,
-        })
+        })?;
+        within(self.connect_timeout, proven(&mut conn)).await??;
+        Ok(conn)
     }
-}
-
-/// The options of the URL with those that every session of ours has.
-fn complete(opts: &Opts, ca: Option<&Path>) -> SqlResult<Opts> {
-    let mut builder = OptsBuilder::from_opts(opts.clone()).stmt_cache_size(PREPARED_STATEMENTS_MAX).setup(vec![
-        "SET NAMES utf8mb4".to_owned(),
-        // Of the tables' own checks none may be turned off by a server's configuration.
-        "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION', \
-         time_zone = '+00:00', autocommit = 1, "
-            .to_owned()
-            + &format!("innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}"),
-        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
-    ]);
-    if let Some(ca) = ca {
-        if !ca.is_file() {
-            return Err(SqlError::new(Class::Refused, format!("ssl_ca {}: there is no such file", ca.display())));
-        }
-        let ssl = opts.ssl_opts().cloned().unwrap_or_default();
-        builder = builder.ssl_opts(ssl.with_root_certs(vec![ca.to_owned().into()]));
-    }
-    Ok(builder.into())
 }
 
 fn dialect_of(version: &str) -> SqlResult<Dialect> {

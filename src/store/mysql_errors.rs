@@ -22,14 +22,16 @@ pub(super) fn classify(error: &Error) -> SqlError {
     }
 }
 
-/// A certificate that is not trusted comes as an I/O error too, and no waiting makes it better.
+/// A certificate that is not trusted comes as an I/O error too, and no waiting makes it better. So does a packet that the
+/// driver does not send, since it knows the server's limit.
 fn io(error: &std::io::Error) -> SqlError {
     let text = error.to_string();
     if error.kind() == std::io::ErrorKind::InvalidData && text.contains("certificate") {
         let advice = "name the server's own roots with ?ssl_ca=FILE in [store] url";
         return SqlError::new(Class::Refused, format!("TLS: {text}: {advice}"));
     }
-    SqlError::new(Class::Unavailable, text)
+    let advice = if text.contains("max_allowed_packet") { PACKET_ADVICE } else { "" };
+    SqlError::new(Class::Unavailable, text + advice)
 }
 
 /// The class, and what to do when the server's own words do not say it.
@@ -39,13 +41,14 @@ fn class_of(code: u16, state: &str) -> (Class, &'static str) {
         1213 | 1205 | 1020 | 3058 => (Class::Conflict, ""),
         // Failed over: this connection leads to a server that only reads now. A fresh one leads to the writer.
         1290 | 1792 | 1836 => (Class::Unavailable, ": the server, or the transaction, only reads"),
-        1153 | 2020 => (Class::Unavailable, ": raise the server's max_allowed_packet, or lower [store] upsert_rows"),
+        1153 | 2020 => (Class::Unavailable, PACKET_ADVICE),
         1114 | 1021 | 1030 | 1037 | 1038 | 1041 | 3675 => {
             (Class::Unavailable, ": the server is out of disk space, table space or memory; make room, nothing is lost")
         }
         1040 | 1203 | 1226 => {
             (Class::Unavailable, ": raise the server's or the user's limit of connections, or lower ours")
         }
+        1461 => (Class::Unavailable, ": raise the server's max_prepared_stmt_count"),
         // Shutting down, killed, interrupted, or beyond the server's own time limit.
         1053 | 1077 | 1079 | 1317 | 1927 | 1969 | 3024 | 1129 => (Class::Unavailable, ""),
         1264 | 1690 => (Class::OutOfRange, ""),
@@ -64,6 +67,8 @@ fn class_of(code: u16, state: &str) -> (Class, &'static str) {
         _ => (class_of_state(state), ""),
     }
 }
+
+const PACKET_ADVICE: &str = ": raise the server's max_allowed_packet, or lower [store] upsert_rows";
 
 /// For the hundreds of other codes, the SQLSTATE's class decides. What is in no class of its own (`HY000`) is mostly
 /// a server in trouble: that is waited out.
@@ -119,6 +124,9 @@ mod tests {
     #[case(1040, "08004", Class::Unavailable)]
     #[case(1114, "HY000", Class::Unavailable)]
     #[case(1153, "08S01", Class::Unavailable)]
+    #[case(1461, "42000", Class::Unavailable)]
+    #[case(1226, "42000", Class::Unavailable)]
+    #[case(3101, "40000", Class::Conflict)]
     #[case(1045, "28000", Class::Refused)]
     #[case(1049, "42000", Class::Refused)]
     #[case(1142, "42000", Class::Refused)]

@@ -116,6 +116,15 @@ impl SqlStore {
         Ok(session)
     }
 
+    /// Begins to write, into tables whose version this program knows.
+    async fn begin_write(&self) -> Result<Session, StoreError> {
+        let mut session = self.begin(Begin::Write).await?;
+        match migrate::version(&mut session).await {
+            Ok(_) => Ok(session),
+            Err(error) => self.give_back(session, Err(error)).await,
+        }
+    }
+
     /// Ends a transaction: COMMIT after success, ROLLBACK after anything else.
     ///
     /// After a conflict the connection is sound: it is rolled back explicitly (error 1205 undoes only the statement)
@@ -179,7 +188,7 @@ impl Store for SqlStore {
             return Ok(Vec::new());
         }
         failpoint::meet("commit.begin.before").map_err(|injected| self.error(injected.into()))?;
-        let mut session = self.begin(Begin::Write).await?;
+        let mut session = self.begin_write().await?;
         let outcome = self.count(&mut session, objects).await;
         self.give_back(session, outcome).await
     }
@@ -193,7 +202,7 @@ impl Store for SqlStore {
             }
             let listed: Vec<FailedObject> = open.iter().map(|&at| failed[at].clone()).collect();
             failpoint::meet("quarantine.begin.before").map_err(|injected| self.error(injected.into()))?;
-            let mut session = self.begin(Begin::Write).await?;
+            let mut session = self.begin_write().await?;
             let found = list(&mut session, &listed).await;
             let found = self.give_back(session, found).await?;
             if found.iter().all(|outcome| *outcome == Quarantined::Listed) {

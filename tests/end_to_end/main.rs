@@ -8,7 +8,6 @@ mod commands;
 mod differential;
 mod faults;
 mod outages;
-mod proxy;
 mod sums;
 
 #[path = "../support/cloud.rs"]
@@ -21,9 +20,13 @@ mod daemon;
 mod database;
 #[path = "../support/fingerprint.rs"]
 mod fingerprint;
+#[path = "../support/http_proxy.rs"]
+mod http_proxy;
 #[path = "../support/mariadb.rs"]
 mod mariadb;
 #[path = "../support/moto.rs"]
 mod moto;
+#[path = "../support/wire.rs"]
+mod wire;
 #[path = "../support/world.rs"]
 mod world;

@@ -5,6 +5,7 @@
 
 mod announcements;
 mod books;
+mod cases;
 mod crashes;
 mod database_faults;
 mod fingerprints;
@@ -25,10 +26,16 @@ mod daemon;
 mod database;
 #[path = "../support/fingerprint.rs"]
 mod fingerprint;
+#[path = "../support/http_proxy.rs"]
+mod http_proxy;
 #[path = "../support/mariadb.rs"]
 mod mariadb;
 #[path = "../support/moto.rs"]
 mod moto;
+#[path = "../support/mysql_proxy.rs"]
+mod mysql_proxy;
+#[path = "../support/wire.rs"]
+mod wire;
 #[path = "../support/world.rs"]
 mod world;
 

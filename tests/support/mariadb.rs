@@ -51,9 +51,14 @@ impl MariaDb {
     }
 
     pub fn start() -> MariaDb {
+        Self::start_with("")
+    }
+
+    /// With more arguments of the server's, separated by spaces.
+    pub fn start_with(arguments: &str) -> MariaDb {
         // Another process may take the port before the server does: then the server ends, and another port is tried.
         for _ in 0..5 {
-            let server = MariaDb::start_at(free_port());
+            let server = MariaDb::start_at(free_port(), arguments);
             if server.is_ready() {
                 return server;
             }
@@ -63,7 +68,7 @@ impl MariaDb {
         panic!("five ports in a row were taken by others");
     }
 
-    fn start_at(port: u16) -> MariaDb {
+    fn start_at(port: u16, arguments: &str) -> MariaDb {
         let server = program("XC2_TEST_MARIADBD", "mariadbd");
         let install = program("XC2_TEST_MARIADB_INSTALL_DB", "mariadb-install-db");
         let folder = std::env::temp_dir().join(format!("xc2-mariadb-{}-{}", std::process::id(), unique()));
@@ -75,6 +80,7 @@ impl MariaDb {
             .env("SERVER", &server)
             .env("PORT", port.to_string())
             .env("AS_USER", user_argument())
+            .env("ARGUMENTS", arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -169,7 +175,7 @@ start() {
         --auth-root-authentication-method=normal >install.log 2>&1; } &&
     "$SERVER" --no-defaults $AS_USER --datadir="$FOLDER/data" --socket="$FOLDER/socket" --pid-file="$FOLDER/pid" \
         --log-error="$FOLDER/error.log" --bind-address=127.0.0.1 --port="$PORT" --skip-name-resolve \
-        --innodb-flush-log-at-trx-commit=1 --innodb-buffer-pool-size=128M --max-connections=300
+        --innodb-flush-log-at-trx-commit=1 --innodb-buffer-pool-size=128M --max-connections=300 $ARGUMENTS
     echo "it ended by itself, with status $?" >ended.new && mv ended.new ended
     ' </dev/null & group=$!
 }

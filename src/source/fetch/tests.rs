@@ -95,6 +95,40 @@ async fn body_that_ends_early_is_not_a_body() {
 }
 
 #[rstest]
+#[case(None, Some("a"), Some(5), None, Some("a"), 5, "read")]
+#[case(None, Some("a"), None, None, Some("a"), 1, "read")]
+#[case(None, Some("a"), Some(5), None, Some("a"), 6, "read")] // no part of it: somebody announced it wrongly
+#[case(None, Some("a"), Some(5), None, Some("a"), 4, "again")]
+#[case(None, Some("a"), Some(5), None, Some("b"), 5, "replaced")]
+#[case(None, Some("a"), Some(5), None, None, 5, "again")]
+#[case(None, None, Some(5), None, Some("a"), 4, "read")] // of whatever is there now
+#[case(None, None, None, None, None, 5, "again")]
+#[case(Some("v1"), Some("a"), Some(5), Some("v1"), Some("a"), 5, "read")]
+#[case(Some("v1"), Some("a"), Some(5), Some("v1"), Some("a"), 4, "again")]
+#[case(Some("v1"), None, Some(5), Some("v2"), Some("a"), 5, "replaced")]
+#[case(Some("null"), Some("a"), Some(5), None, Some("b"), 5, "replaced")]
+fn answer_of_200_is_held_to_what_was_announced(
+    #[case] version_id: Option<&str>,
+    #[case] etag: Option<&str>,
+    #[case] bytes: Option<u64>,
+    #[case] read_version_id: Option<&str>,
+    #[case] read_etag: Option<&str>,
+    #[case] read_bytes: u64,
+    #[case] expected: &str,
+) {
+    let text = |text: Option<&str>| text.map(str::to_owned);
+    let announced = Announced { version_id: text(version_id), etag: text(etag), sequencer: None, bytes };
+    let (version_id, etag) = (text(read_version_id), text(read_etag));
+    let found = match held_to(&announced, &Generation { version_id, etag, bytes: read_bytes, content_hash: [1; 32] }) {
+        Ok(()) => "read",
+        Err(FetchError::Unavailable { .. }) => "again",
+        Err(FetchError::Replaced { .. }) => "replaced",
+        Err(other) => panic!("{other}"),
+    };
+    assert_eq!(found, expected);
+}
+
+#[rstest]
 #[case::said_before(Some(5))]
 #[case::noticed_while_it_comes(None)]
 #[tokio::test]

@@ -60,9 +60,8 @@ impl Memory {
 pub fn cells_of(plan: &Plan, object: &ObjectRollup) -> Cells {
     let report = plan.report("ad").expect("a default report");
     let cells = object.rollup.report(report).expect("sums that fit");
-    let text = |cell: &xc2_analyzer::aggregate::Cell| {
-        cell.key().map(|value| value.to_string()).collect::<Vec<_>>().join("|")
-    };
+    let text =
+        |cell: &xc2_analyzer::aggregate::Cell| cell.key().map(|value| value.to_string()).collect::<Vec<_>>().join("|");
     cells.iter().map(|cell| (text(&cell), cell.sums().collect::<Vec<i64>>().try_into().unwrap())).collect()
 }
 
