@@ -1,6 +1,9 @@
 """The files that are measured, and the metadata they are joined with: made from a seed, like the logs of one busy hour.
 
     python3 benches/compare/produce.py --out DIR [--rows 200000] [--seed 1] [--shape list,columns,dumps,dataframe]
+
+A shape is a layout (list, tuple, columns, dumps, lists, dataframe), then, if it is not 4, the protocol, then, if `ads` are
+JSON text, that: `columns`, `list-p0`, `dataframe-p5-json`.
 """
 
 import argparse
@@ -11,6 +14,8 @@ import pickle
 import random
 
 MEDIA, INVENTORIES, ADS, DEMANDS = 500, 2_500, 300, 12
+#: Rows of a list that is one dump of many.
+LISTED = 500
 #: Seconds around midnight in Seoul: two dates.
 FIRST_SECOND, SECONDS = 1_717_943_400, 3_600
 DEVICES = ("pc", "mobile", "tablet", None)
@@ -67,18 +72,41 @@ def rows(chance, count):
     return made
 
 
-def bodies(made, shape):
-    """The pickles of one shape, inflated."""
-    if shape == "list":
-        return [pickle.dumps(made, 4)]
-    if shape == "dumps":
-        return [pickle.dumps(row, 4) for row in made]
-    columns = {field: [row[field] for row in made] for field in FIELDS}
-    if shape == "columns":
-        return [pickle.dumps(columns, 4)]
-    import pandas  # only this shape needs it
+def columns(made):
+    return {field: [row[field] for row in made] for field in FIELDS}
 
-    return [pickle.dumps(pandas.DataFrame(columns), 4)]
+
+def data_frame(made):
+    import pandas  # only this layout needs it
+
+    return pandas.DataFrame(columns(made))
+
+
+#: The values of which each is pickled, one after the other.
+LAYOUTS = {
+    "list": lambda made: [made],
+    "tuple": lambda made: [tuple(made)],
+    "columns": lambda made: [columns(made)],
+    "dumps": lambda made: made,
+    "lists": lambda made: [made[start : start + LISTED] for start in range(0, len(made), LISTED)],
+    "dataframe": lambda made: [data_frame(made)],
+}
+
+
+def with_json(made):
+    return [{**row, "ads": json.dumps(row["ads"])} for row in made]
+
+
+def body(made, shape):
+    """The pickles of one shape, inflated."""
+    layout, *options = shape.split("-")
+    protocol = 4
+    for option in options:
+        if option == "json":
+            made = with_json(made)
+        else:
+            protocol = int(option.removeprefix("p"))
+    return b"".join(pickle.dumps(value, protocol) for value in LAYOUTS[layout](made))
 
 
 def groups(made):
@@ -92,7 +120,7 @@ def main():
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--rows", type=int, default=200_000, metavar="N")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
-    parser.add_argument("--shape", default="list", metavar="SHAPE,..", help="of list, columns, dumps, dataframe (default list)")
+    parser.add_argument("--shape", default="list", metavar="SHAPE,..", help="what to write (default list)")
     options = parser.parse_args()
     os.makedirs(options.out, exist_ok=True)
     with open(os.path.join(options.out, "metadata.json"), "w", encoding="utf-8") as file:
@@ -100,11 +128,11 @@ def main():
     made = rows(random.Random(options.seed), options.rows)
     print("%d rows, %d groups" % (len(made), groups(made)))
     for shape in options.shape.split(","):
-        stream = b"".join(bodies(made, shape))
-        body = gzip.compress(stream, 6, mtime=0)
+        inflated = body(made, shape)
+        deflated = gzip.compress(inflated, 6, mtime=0)
         with open(os.path.join(options.out, shape + ".pkl.gz"), "wb") as file:
-            file.write(body)
-        print("%s.pkl.gz: %d bytes, %d inflated" % (shape, len(body), len(stream)))
+            file.write(deflated)
+        print("%s.pkl.gz: %d bytes, %d inflated" % (shape, len(deflated), len(inflated)))
 
 
 if __name__ == "__main__":
