@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasher;
 use std::mem;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, UInt32Array};
@@ -39,6 +40,24 @@ pub(crate) const ID: usize = 1;
 pub(crate) const MEASURE: usize = 4;
 /// Rows that go to the columns together: their numbers stay in the first cache.
 const STAGE_ROWS: usize = 64;
+
+/// Rows of a block: their plainness fits a word.
+pub(crate) const BLOCK_ROWS: usize = u64::BITS as usize;
+
+/// Rows that were read column by column.
+pub(crate) struct Block {
+    pub numbers: Box<[[i64; BLOCK_ROWS]; NUMBERS_MAX]>,
+    /// Of the media keys.
+    pub codes: [u32; BLOCK_ROWS],
+    /// Bit n is set when the nth row was not read.
+    pub odd: u64,
+}
+
+impl Block {
+    pub fn new() -> Self {
+        Self { numbers: Box::new([[0; BLOCK_ROWS]; NUMBERS_MAX]), codes: [0; BLOCK_ROWS], odd: 0 }
+    }
+}
 
 /// The batch that is being filled. Its buffers come back once the sink has seen them.
 pub(crate) struct Columns {
@@ -115,6 +134,15 @@ impl Columns {
         for (column, number) in self.integers.iter_mut().zip(numbers) {
             column.push(number);
         }
+    }
+
+    /// Adds rows of a block.
+    pub fn push_block(&mut self, block: &Block, rows: Range<usize>) {
+        self.unstage();
+        for (column, numbers) in self.integers.iter_mut().zip(&*block.numbers) {
+            column.extend_from_slice(&numbers[rows.clone()]);
+        }
+        self.media_keys.codes.extend_from_slice(&block.codes[rows]);
     }
 
     /// The rows so far as a batch; the next one begins empty, with fresh buffers unless the old ones are recycled.

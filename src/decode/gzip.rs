@@ -102,6 +102,12 @@ impl<'a> Inflate<'a> {
         Ok(())
     }
 
+    /// More than this cannot be left: deflate makes no byte into more than 1032.
+    pub fn rest_bytes_max(&self) -> u64 {
+        const RATIO_MAX: u64 = 1032;
+        (self.body.len() - self.at) as u64 * if self.state == State::Plain { 1 } else { RATIO_MAX }
+    }
+
     fn copy(&mut self, out: &mut [u8]) -> usize {
         let rest = &self.body[self.at..];
         let read = rest.len().min(out.len());

@@ -15,7 +15,12 @@
 //! and are forgotten; where something refers to one of them or its parts after that, the object is read again and more is
 //! kept. Where a pickle changes a row that was listed (no pickler does), the dump is read again with its rows held back,
 //! and when some have left already, that is an error.
-
+//!
+//! **Columns** become rows when all of them are there, so a dict of columns and a DataFrame are held whole, and nothing else
+//! is. Of a list or tuple that is 4 bytes for a text of up to 64 bytes that came before, an integer of 32 bits, `None` or a
+//! bool, 8 for a double, 28 for `ads` (their ids are all that is kept) and 16 for anything else, what it refers to not
+//! counted; an array is its bytes. Where ads are named again for more than to be some row's, or a pickle goes on to change
+//! them, the object is read again and they are kept.
 //!
 //! **pandas and numpy.** Written by pandas 1.0 to 3.1 and numpy 1.18 to 2.5. A column is a list, a tuple, a numpy array of
 //! one dimension, a Series or one of pandas' own arrays. Its values become

@@ -1,13 +1,14 @@
 //! Rows on their way from the pickle to the sink: judged one by one, gathered into batches.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use arrow::array::RecordBatch;
 
-use super::columns::{Columns, Numbers};
+use super::columns::{Block, Columns, Numbers};
 use super::error::{DecodeError, Fault, Limit};
 use super::fields::{FieldId, Fields};
-use super::pickle::{Keep, Store, TextName, Value};
+use super::pickle::{Keep, Store, TextName, Value, not_kept};
 use super::rules;
 use crate::model::{Limits, LogSchema, RejectReason, Rejects};
 
@@ -142,6 +143,38 @@ impl<'a> Rows<'a> {
         if columns.rows() >= self.batch_rows { Ok(self.flush()?) } else { Ok(()) }
     }
 
+    /// How many more rows there may be in this batch.
+    pub fn room(&self) -> usize {
+        let rows_left = usize::try_from(self.rows_max.saturating_sub(self.rows)).unwrap_or(usize::MAX);
+        self.batch_rows.saturating_sub(self.columns.rows()).min(rows_left)
+    }
+
+    #[inline]
+    pub fn known_code(&self, name: TextName) -> Option<u32> {
+        self.columns.known_code(name)
+    }
+
+    /// The code of a media key that may be one, in this batch.
+    pub fn media_code(&mut self, value: Value, store: &Store) -> Option<u32> {
+        let name = store.text_name(value);
+        if let Some(code) = name.and_then(|name| self.columns.known_code(name)) {
+            return Some(code);
+        }
+        if value.is_ads() {
+            return None;
+        }
+        let Self { schema, fields, text, columns, .. } = self;
+        let media_key = rules::media_key(value, schema.media_key_chars_max, store, fields, text).ok()?;
+        Some(columns.code(media_key, name))
+    }
+
+    /// Adds rows of a block, for which there is room.
+    pub fn accept_block(&mut self, block: &Block, rows: Range<usize>) -> Result<(), Fault> {
+        self.rows += rows.len() as u64;
+        self.columns.push_block(block, rows);
+        if self.columns.rows() >= self.batch_rows { Ok(self.flush()?) } else { Ok(()) }
+    }
+
     #[inline]
     fn count_row(&mut self) -> Result<(), Fault> {
         if self.rows >= self.rows_max {
@@ -161,6 +194,9 @@ impl<'a> Rows<'a> {
         // Before the media key, whose text borrows the store; the media key's reason goes first all the same.
         let ids = rules::ids(value(fields.ads), store, fields)?;
         let media_key = value(fields.media_key);
+        if matches!(media_key, Value::JsonAds(_)) {
+            return Err(not_kept());
+        }
         let name = store.text_name(media_key);
         let media_key = match rules::media_key(media_key, schema.media_key_chars_max, store, fields, text) {
             Ok(media_key) => media_key,

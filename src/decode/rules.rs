@@ -9,6 +9,7 @@ use super::pickle::{Keep, Span, Store, Value, decimal_text};
 use crate::model::{MeasureKind, Micros, RejectReason};
 
 /// The integer that a double is, where it is one of 64 bits.
+#[inline]
 pub(crate) fn integral(value: f64) -> Option<i64> {
     /// 2^63: the first double above every i64.
     const END: f64 = 9_223_372_036_854_775_808.0;
@@ -17,6 +18,7 @@ pub(crate) fn integral(value: f64) -> Option<i64> {
 }
 
 /// Unix seconds; fractions are cut off downwards.
+#[inline]
 pub(crate) fn timestamp(value: Value, window: &RangeInclusive<i64>) -> Result<i64, RejectReason> {
     let seconds = match value {
         Value::Absent | Value::None | Value::Missing => return Err(RejectReason::TimestampMissing),
@@ -87,6 +89,7 @@ pub(crate) fn ids(value: Value, store: &mut Store, fields: &Fields) -> Result<Re
             Some(Value::Dict(first)) => ids_of_dict(first, store, fields),
             Some(_) => Err(RejectReason::AdsUnreadable),
         },
+        Value::Ads(place) | Value::JsonAds(place) => Ok(store.ads(place)),
         Value::Field(field) => ads_json::parse(fields.name(field).as_bytes(), fields),
         Value::Text(span) | Value::OldText(span) | Value::Utf8(span) => return ids_of_json(span, store, fields),
         _ => Err(RejectReason::AdsUnreadable),
@@ -124,6 +127,7 @@ fn ids_of_json(span: Span, store: &mut Store, fields: &Fields) -> Result<Result<
 }
 
 /// An integer of 64 bits, also as a bool or as a float without a fraction.
+#[inline]
 fn integer(value: Value) -> Option<i64> {
     match value {
         Value::Int(integer) => Some(integer),
@@ -134,6 +138,7 @@ fn integer(value: Value) -> Option<i64> {
 }
 
 /// A measure's number: the count itself, or money in micros.
+#[inline]
 pub(crate) fn measure(value: Value, kind: MeasureKind) -> Result<i64, RejectReason> {
     match (kind, value) {
         (_, Value::Absent | Value::None) | (MeasureKind::Count, Value::Missing) => Ok(0),
@@ -149,6 +154,7 @@ pub(crate) fn measure(value: Value, kind: MeasureKind) -> Result<i64, RejectReas
 }
 
 /// Micros, and whether the amount was below zero before it was rounded.
+#[inline]
 fn money(value: Value) -> Option<(i64, bool)> {
     match value {
         Value::Int(units) => Micros::from_units(units).map(|Micros(micros)| (micros, units < 0)),

@@ -37,6 +37,16 @@ impl Budget {
         Ok(())
     }
 
+    /// Makes a vector that ends with the dump large enough, and no larger.
+    pub fn grow_scattered<T>(&mut self, vec: &mut Vec<T>, capacity: usize) -> Result<(), Fault> {
+        let more = capacity.saturating_sub(vec.capacity());
+        if more > 0 {
+            self.charge_scattered(more.saturating_mul(size_of::<T>()))?;
+            vec.reserve_exact(capacity - vec.len());
+        }
+        Ok(())
+    }
+
     /// Appends to a vector that ends with the dump.
     pub fn extend_scattered(&mut self, vec: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Fault> {
         let capacity = vec.capacity();

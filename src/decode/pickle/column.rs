@@ -5,9 +5,11 @@ use super::super::error::{Fault, PickleFault};
 use super::super::fields::{Fields, StateKey};
 use super::arrow::{self, Chunk};
 use super::globals::Global;
+use super::memo::Word;
+use super::numbers::Numbers;
 use super::numpy::{Array, Cells, Lane, Shape};
 use super::objects::Object;
-use super::storage::Store;
+use super::storage::{Run, Store, refuse_ads};
 use super::value::Value;
 use crate::model::Limits;
 
@@ -68,6 +70,7 @@ impl Resolver<'_> {
         if let Some(array) = Array::of(value, self.store, self.fields)? {
             return column_of_array(&array, row);
         }
+        refuse_ads(&[value])?;
         let Some(object) = self.store.object(value) else { return Ok(None) };
         let Some(depth) = depth.checked_sub(1) else { return Err(bad("an array within itself")) };
         let column = match self.class_of(object) {
@@ -174,6 +177,7 @@ impl Resolver<'_> {
 
     /// `len(value)` of a list, a tuple or a numpy array.
     pub fn length_of(&self, value: Value) -> Result<Option<usize>, Fault> {
+        refuse_ads(&[value])?;
         if let Some(length) = self.store.elements(value) {
             return Ok(Some(length));
         }
@@ -221,6 +225,66 @@ impl Column {
             }
             Source::Unreadable => Ok(Value::Opaque { hashable: true }),
         }
+    }
+
+    /// Writes what `number` makes of the values from `start` on to `to`; bit n of the result says that it made nothing of
+    /// the nth.
+    pub fn convert(
+        &self,
+        start: usize,
+        to: &mut [i64],
+        store: &mut Store,
+        text_bytes_max: usize,
+        number: impl Fn(Value) -> Option<i64>,
+    ) -> u64 {
+        if let Some(numbers) = self.numbers(start, to.len(), store) {
+            return numbers.convert(self.of_pandas, to, number);
+        }
+        let mut odd = 0;
+        for (nth, slot) in to.iter_mut().enumerate() {
+            store.begin_scratch();
+            let value = self.field(start + nth, store, text_bytes_max);
+            store.end_scratch();
+            match value.ok().and_then(&number) {
+                Some(number) => *slot = number,
+                None => odd |= 1 << nth,
+            }
+        }
+        odd
+    }
+
+    /// The values from `start` on, where they are numbers that lie together.
+    fn numbers<'s>(&self, start: usize, length: usize, store: &'s Store) -> Option<Numbers<'s>> {
+        let Source::Lane(Lane { cells: Cells::Packed { dtype, bytes }, at, stride, .. }) = self.source else {
+            return match self.run(start, length, store)? {
+                Run::Words(_) => None,
+                numbers => Some(Numbers::Run(numbers)),
+            };
+        };
+        if !dtype.is_number() {
+            return None;
+        }
+        let at = start.checked_mul(stride)?.checked_add(at)?;
+        let bytes = store.raw(bytes)?.get(at.checked_mul(dtype.size)?..)?;
+        Some(Numbers::Packed { dtype, bytes, stride: stride.checked_mul(dtype.size)? })
+    }
+
+    /// The values from `start` on, where a list holds them and they are of one kind.
+    fn run<'s>(&self, start: usize, length: usize, store: &'s Store) -> Option<Run<'s>> {
+        match self.source {
+            Source::Items(items) => store.run(items, start, length),
+            Source::Lane(Lane { cells: Cells::Objects(list), at, stride: 1, .. }) => {
+                store.run(list, start.checked_add(at)?, length)
+            }
+            _ => None,
+        }
+    }
+
+    /// Copies the values from `start` on, where they are words of a list.
+    pub fn words<'w>(&self, start: usize, to: &'w mut [Word], store: &Store) -> Option<&'w [Word]> {
+        let Run::Words(words) = self.run(start, to.len(), store)? else { return None };
+        to.copy_from_slice(words);
+        Some(to)
     }
 
     pub fn of_pandas(self) -> Self {

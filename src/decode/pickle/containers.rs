@@ -6,7 +6,7 @@ use super::globals::Global;
 use super::machine::Machine;
 use super::objects::Object;
 use super::opcode as op;
-use super::storage::refuse_payload;
+use super::storage::{not_kept, refuse_ads, refuse_payload};
 use super::value::Value;
 
 impl Machine<'_> {
@@ -33,21 +33,24 @@ impl Machine<'_> {
             }
             _ => self.stack.height_without(1)?,
         };
-        let Value::List(id) = self.stack.below(from)? else { return Err(PickleFault::WrongOperand("a list").into()) };
-        self.append_from(id, from, rows)
+        match self.stack.below(from)? {
+            Value::List(id) => self.append_from(id, from, rows),
+            Value::Ads(_) => Err(not_kept()),
+            _ => Err(PickleFault::WrongOperand("a list").into()),
+        }
     }
 
     /// Appends what is on the stack from a position on. What goes to the list of rows is complete: a pickler writes an
     /// element whole before it appends it.
     fn append_from(&mut self, id: u32, from: usize, rows: &mut Rows) -> Result<(), Fault> {
-        let is_rows = self.top_level.is_streamed(id);
-        for &item in self.stack.from(from) {
-            refuse_payload(item)?;
-            self.store.append(id, item, !is_rows)?;
-        }
-        if !is_rows {
+        if !self.top_level.is_streamed(id) {
+            self.store.append_all(id, self.stack.from(from))?;
             self.stack.truncate(from);
             return Ok(());
+        }
+        for &item in self.stack.from(from) {
+            refuse_payload(item)?;
+            self.store.append(id, item, false)?;
         }
         for position in from..self.stack.height() {
             let Some(&row) = self.stack.from(position).first() else { break };
@@ -93,6 +96,11 @@ impl Machine<'_> {
             refuse_payload(key)?;
             self.store.attach_to_dict(id, value)?;
             match key {
+                Value::JsonAds(_) => return Err(not_kept()),
+                // Of an object's state.
+                Value::Field(field) if field.0 as usize >= self.fields.len() && value.is_ads() => {
+                    return Err(not_kept());
+                }
                 Value::Field(field) => self.store.set(id, field, value)?,
                 _ if !self.store.is_hashable(key) => return Err(PickleFault::UnhashableKey.into()),
                 _ if is_top => {
@@ -114,6 +122,7 @@ impl Machine<'_> {
             op::TUPLE2 => self.stack.height_without(2)?,
             _ => self.stack.height_without(3)?,
         };
+        refuse_ads(self.stack.from(from))?;
         let tuple = self.store.add_tuple(self.stack.from(from))?;
         self.stack.truncate(from);
         self.push(tuple)
@@ -143,6 +152,7 @@ impl Machine<'_> {
     pub(super) fn global(&mut self, code: u8) -> Result<(), Fault> {
         let (module, name) = if code == op::STACK_GLOBAL {
             let (name, module) = (self.stack.pop()?, self.stack.pop()?);
+            refuse_ads(&[name, module])?;
             let texts = self.store.key_text(module, self.fields).zip(self.store.key_text(name, self.fields));
             let (module, name) = texts.ok_or(PickleFault::WrongOperand("two names"))?;
             (module.to_owned(), name.to_owned())
@@ -197,6 +207,7 @@ impl Machine<'_> {
         let from = self.stack.height_without(1)?;
         let Value::Object(object) = self.stack.below(from)? else { return Err(self.refuse(op::BUILD)?) };
         let state = self.stack.pop()?;
+        refuse_ads(&[state])?;
         self.store.set_state(object, state);
         Ok(())
     }

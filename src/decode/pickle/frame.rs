@@ -27,25 +27,6 @@ impl Machine<'_> {
         Ok(if length == 0 { Shape::Empty } else { Shape::DataFrame })
     }
 
-    /// Reads rows from columns of that length.
-    pub(super) fn read_rows(
-        &mut self,
-        columns: &[(FieldId, Column)],
-        length: usize,
-        rows: &mut Rows,
-    ) -> Result<(), Fault> {
-        for index in 0..length {
-            rows.begin();
-            self.store.begin_scratch();
-            for (field, column) in columns {
-                rows.set(*field, column.field(index, &mut self.store, self.limits.text_bytes_max)?);
-            }
-            rows.end(&mut self.store)?;
-            self.store.end_scratch();
-        }
-        Ok(())
-    }
-
     pub(super) fn resolver(&mut self) -> Resolver<'_> {
         Resolver { store: &mut self.store, fields: self.fields, limits: self.limits }
     }

@@ -4,7 +4,7 @@ use super::super::error::{Fault, PickleFault};
 use super::super::fields::Fields;
 use super::intern::Origin;
 use super::names::NAMES;
-use super::storage::Store;
+use super::storage::{Store, not_kept, refuse_ads};
 use super::text::Encoding;
 use super::value::Value;
 use super::{moments, numpy};
@@ -256,7 +256,11 @@ fn ordered_dict(arguments: &[Value], store: &mut Store) -> Result<Value, Fault> 
         return if arguments.is_empty() { Ok(dict) } else { Err(refused()) };
     };
     for index in 0..store.length(items) {
-        let Some(Value::List(pair) | Value::Tuple(pair)) = store.item(items, index) else { return Err(refused()) };
+        let pair = match store.item(items, index) {
+            Some(Value::List(pair) | Value::Tuple(pair)) => pair,
+            Some(Value::Ads(_)) => return Err(not_kept()),
+            _ => return Err(refused()),
+        };
         let (Some(key), Some(value), 2) = (store.item(pair, 0), store.item(pair, 1), store.length(pair)) else {
             return Err(refused());
         };
@@ -265,6 +269,7 @@ fn ordered_dict(arguments: &[Value], store: &mut Store) -> Result<Value, Fault> 
         if !store.is_hashable(key) {
             return Err(PickleFault::UnhashableKey.into());
         }
+        refuse_ads(&[key])?;
         store.attach_to_dict(id, value)?;
         if let Value::Field(field) = key {
             store.set(id, field, value)?;

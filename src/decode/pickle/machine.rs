@@ -89,6 +89,9 @@ impl<'a> Machine<'a> {
                 return self.stop();
             }
             self.step(code, rows)?;
+            if self.fast.runs.may_begin(code, self.stack.marks()) {
+                self.fast_elements(rows)?;
+            }
         }
     }
 
@@ -290,6 +293,10 @@ impl<'a> Machine<'a> {
 
     fn payload(&mut self, length: u64, is_text: bool) -> Result<(), Fault> {
         let mut bytes = Vec::new();
+        // All at once where the body may hold as much: growing would need twice the room.
+        if length <= self.reader.source.rest_bytes_max() {
+            self.store.budget.grow_scattered(&mut bytes, usize::try_from(length).unwrap_or(usize::MAX))?;
+        }
         self.reader.long_bytes(length, &mut bytes, &mut self.store.budget)?;
         let value = self.store.add_payload(bytes, is_text)?;
         self.push(value)

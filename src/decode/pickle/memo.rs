@@ -3,8 +3,9 @@
 use hashbrown::HashMap;
 
 use super::super::error::Fault;
+use super::super::fields::FieldId;
 use super::budget::Budget;
-use super::intern::{INTERNED, TextName};
+use super::intern::{INTERNED, Interner, TextName};
 use super::storage::Store;
 use super::value::{Span, Value};
 
@@ -38,7 +39,7 @@ pub struct MemoMark {
 }
 
 /// A tag and a place.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word(u32);
 
 const PLACE_BITS: u32 = 28;
@@ -60,6 +61,10 @@ impl Word {
     const DICT: u32 = 8;
     const LIST: u32 = 9;
     const TUPLE: u32 = 10;
+    const ADS: u32 = 11;
+    const JSON_ADS: u32 = 12;
+    /// Its place says which.
+    const CONSTANT: u32 = 13;
 
     /// The word of a `str` that is interned.
     #[inline]
@@ -81,9 +86,52 @@ impl Word {
             Value::Dict(id) => (Self::DICT, id),
             Value::List(id) => (Self::LIST, id),
             Value::Tuple(id) => (Self::TUPLE, id),
+            Value::Ads(place) => (Self::ADS, place),
+            Value::JsonAds(place) => (Self::JSON_ADS, place),
+            Value::None => (Self::CONSTANT, 0),
+            Value::Bool(bool) => (Self::CONSTANT, 1 + u32::from(bool)),
             _ => return None,
         };
         (place >> PLACE_BITS == 0).then_some(Word(tag << PLACE_BITS | place))
+    }
+
+    /// The number of an interned `str`.
+    #[inline]
+    pub fn text_number(self) -> Option<u32> {
+        (self.0 >> PLACE_BITS == Self::TEXT).then_some(self.place())
+    }
+
+    /// The place of a list of ads, or of JSON text that is one.
+    #[inline]
+    pub fn ads_place(self) -> Option<u32> {
+        matches!(self.0 >> PLACE_BITS, Self::ADS | Self::JSON_ADS).then_some(self.place())
+    }
+
+    fn place(self) -> u32 {
+        self.0 & ((1 << PLACE_BITS) - 1)
+    }
+
+    /// The value of a word that `of` gave.
+    #[inline]
+    pub fn value(self, texts: &Interner) -> Option<Value> {
+        let place = self.place();
+        let span = || texts.span(place);
+        Some(match self.0 >> PLACE_BITS {
+            Self::FIELD => Value::Field(FieldId(place)),
+            Self::TEXT => Value::Text(span()),
+            Self::SURROGATES => Value::Surrogates(span()),
+            Self::OLD_TEXT => Value::OldText(span()),
+            Self::UTF8 => Value::Utf8(span()),
+            Self::BYTES => Value::Bytes(span()),
+            Self::DICT => Value::Dict(place),
+            Self::LIST => Value::List(place),
+            Self::TUPLE => Value::Tuple(place),
+            Self::ADS => Value::Ads(place),
+            Self::JSON_ADS => Value::JsonAds(place),
+            Self::CONSTANT if place == 0 => Value::None,
+            Self::CONSTANT => Value::Bool(place == 2),
+            _ => return None,
+        })
     }
 }
 
@@ -95,7 +143,7 @@ impl Memo {
         match word {
             Word::ABSENT => Entry::Missing,
             Word::FORGOTTEN => Entry::Forgotten,
-            word => Entry::Value(self.value(word, store)),
+            word => Entry::Value(self.value(word, store.texts())),
         }
     }
 
@@ -108,21 +156,9 @@ impl Memo {
         }
     }
 
-    fn value(&self, Word(word): Word, store: &Store) -> Value {
-        let place = word & ((1 << PLACE_BITS) - 1);
-        let span = || store.interned(place);
-        match word >> PLACE_BITS {
-            Word::FIELD => Value::Field(super::super::fields::FieldId(place)),
-            Word::TEXT => Value::Text(span()),
-            Word::SURROGATES => Value::Surrogates(span()),
-            Word::OLD_TEXT => Value::OldText(span()),
-            Word::UTF8 => Value::Utf8(span()),
-            Word::BYTES => Value::Bytes(span()),
-            Word::DICT => Value::Dict(place),
-            Word::LIST => Value::List(place),
-            Word::TUPLE => Value::Tuple(place),
-            _ => self.wide.get(place as usize).copied().unwrap_or(Value::Absent),
-        }
+    fn value(&self, word: Word, texts: &Interner) -> Value {
+        let wide = || self.wide.get(word.place() as usize).copied();
+        word.value(texts).or_else(wide).unwrap_or(Value::Absent)
     }
 
     /// Sets an entry. False when it is not simply the next one: what it holds must then be kept.
@@ -223,7 +259,7 @@ impl Memo {
         let start = mark.entries.saturating_sub(self.pages.len() * PAGE);
         let mut wide_is_needed = false;
         for word in self.recent.iter_mut().skip(start) {
-            let place = (word.0 & ((1 << PLACE_BITS) - 1)) as usize;
+            let place = word.place() as usize;
             match word.0 >> PLACE_BITS {
                 Word::DICT | Word::LIST | Word::TUPLE => *word = Word::FORGOTTEN,
                 Word::WIDE if self.wide.get(place).is_none_or(|value| value.is_stored()) => *word = Word::FORGOTTEN,
@@ -240,7 +276,10 @@ impl Memo {
     /// Nothing will be rolled back from here on: what is long past becomes a page.
     #[inline]
     pub fn turn_pages(&mut self, budget: &mut Budget) -> Result<(), Fault> {
-        if self.recent.len() >= 2 * PAGE { self.turn_page(budget) } else { Ok(()) }
+        while self.recent.len() >= 2 * PAGE {
+            self.turn_page(budget)?;
+        }
+        Ok(())
     }
 
     fn turn_page(&mut self, budget: &mut Budget) -> Result<(), Fault> {

@@ -1,6 +1,7 @@
 //! The streaming pickle machine: opcodes in, rows out.
 
 mod arrow;
+mod blocks;
 mod budget;
 mod column;
 mod containers;
@@ -13,6 +14,7 @@ mod machine;
 mod memo;
 mod moments;
 mod names;
+mod numbers;
 mod numpy;
 mod objects;
 mod opcode;
@@ -29,6 +31,6 @@ pub use keep::KEEPS_EVERYTHING;
 pub use keep::Keep;
 pub use machine::Machine;
 pub use reader::Reader;
-pub use storage::Store;
+pub use storage::{Store, not_kept};
 pub use text::decimal_text;
 pub use value::{Span, Value};

@@ -70,7 +70,7 @@ impl Dtype {
 
     /// The value of `size` bytes. What needs the store for its text lies there until the row ends.
     pub fn read(self, bytes: &[u8], store: &mut Store, text_bytes_max: usize) -> Result<Value, Fault> {
-        if self.size <= 8 && !matches!(self.kind, Kind::Text | Kind::Bytes) {
+        if self.is_number() {
             return match self.number(bytes) {
                 Number::Value(value) => Ok(value),
                 Number::Large(large) => {
@@ -93,9 +93,14 @@ impl Dtype {
         }
     }
 
+    /// Whether no value needs the store, but for integers beyond 64 bits.
+    pub fn is_number(self) -> bool {
+        self.size <= 8 && !matches!(self.kind, Kind::Text | Kind::Bytes)
+    }
+
     /// A value that does not need the store.
     pub fn small(self, bytes: &[u8]) -> Option<Value> {
-        if self.size > 8 || matches!(self.kind, Kind::Text | Kind::Bytes) {
+        if !self.is_number() {
             return None;
         }
         match self.number(bytes) {

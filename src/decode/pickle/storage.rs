@@ -4,8 +4,11 @@
 //! those that can matter: of a dict the fields that count. Nothing here is copied for a reference, and nothing recurses,
 //! so shared and cyclic objects cost what one reference costs.
 
+mod ads;
+mod items;
 mod json;
 mod rollback;
+mod sequences;
 
 use hashbrown::HashMap;
 
@@ -17,6 +20,10 @@ use super::intern::{INTERNED, Interner, Origin, TextName};
 use super::objects::{Object, Payload};
 use super::value::{Span, Value};
 use crate::model::RejectReason;
+use ads::AdsTable;
+pub use ads::{not_kept, refuse_ads};
+use items::Items;
+pub use items::Run;
 
 /// A list or a tuple.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +65,9 @@ pub struct Store {
     interner: Interner,
     pub(super) text: Vec<u8>,
     sequences: Vec<Sequence>,
-    rests: Vec<Vec<Value>>,
+    rests: Vec<Items>,
+    /// What `Value::Ads` means.
+    ads: AdsTable,
     dicts: Vec<Dict>,
     entries: Vec<(FieldId, Value)>,
     /// What long JSON texts in `text` turned out to hold, by their place: a text that many rows share is parsed once.
@@ -96,6 +105,7 @@ impl Store {
             text: Vec::new(),
             sequences: Vec::new(),
             rests: Vec::new(),
+            ads: AdsTable::default(),
             dicts: Vec::new(),
             entries: Vec::new(),
             json: HashMap::new(),
@@ -114,6 +124,7 @@ impl Store {
         self.text.clear();
         self.sequences.clear();
         self.rests.clear();
+        self.ads = AdsTable::default();
         self.dicts.clear();
         self.entries.clear();
         self.json = HashMap::new();
@@ -151,6 +162,10 @@ impl Store {
     /// Of the names of interned texts.
     pub fn epoch(&self) -> u32 {
         self.interner.epoch()
+    }
+
+    pub fn texts(&self) -> &Interner {
+        &self.interner
     }
 
     /// The interned text of a number.
@@ -194,64 +209,6 @@ impl Store {
         match value {
             Value::Text(span) | Value::OldText(span) => Some(span.length as usize),
             _ => None,
-        }
-    }
-
-    pub fn add_list(&mut self) -> Result<Value, Fault> {
-        self.add_sequence(false).map(Value::List)
-    }
-
-    pub fn add_tuple(&mut self, items: &[Value]) -> Result<Value, Fault> {
-        let id = self.add_sequence(items.iter().all(|&item| self.is_hashable(item)))?;
-        for &item in items {
-            self.append(id, item, true)?;
-        }
-        Ok(Value::Tuple(id))
-    }
-
-    fn add_sequence(&mut self, hashable: bool) -> Result<u32, Fault> {
-        let node = Node { depth: 1, ..Node::default() };
-        let sequence = Sequence { first: Value::Absent, length: 0, rest: NOWHERE, node, hashable };
-        let id = place(self.sequences.len())?;
-        self.budget.push(&mut self.sequences, sequence)?;
-        Ok(id)
-    }
-
-    /// Appends to a list. Of an item that is not kept only the length tells, unless it is the first.
-    pub fn append(&mut self, id: u32, item: Value, keep: bool) -> Result<(), Fault> {
-        let depth = self.attach(item, Value::List(id))?;
-        self.escaped |= keep && (id as usize) < self.mark.sequences;
-        let sequence = &mut self.sequences[id as usize];
-        if sequence.node.frozen {
-            return Err(Fault::RowsChanged);
-        }
-        sequence.node.depth = sequence.node.depth.max(depth);
-        sequence.length = sequence.length.checked_add(1).ok_or(Limit::DecoderBytes)?;
-        if sequence.length == 1 {
-            sequence.first = item;
-            self.escaped |= (id as usize) < self.mark.sequences;
-        } else if keep {
-            if sequence.rest == NOWHERE {
-                sequence.rest = place(self.rests.len())?;
-                self.budget.push(&mut self.rests, Vec::new())?;
-            }
-            self.budget.push_scattered(&mut self.rests[sequence.rest as usize], item)?;
-        }
-        Ok(())
-    }
-
-    /// Elements of a list or tuple.
-    pub fn length(&self, id: u32) -> usize {
-        self.sequences[id as usize].length as usize
-    }
-
-    /// An element that was kept.
-    pub fn item(&self, id: u32, index: usize) -> Option<Value> {
-        let sequence = &self.sequences[id as usize];
-        match index {
-            _ if index >= sequence.length as usize => None,
-            0 => Some(sequence.first),
-            _ => self.rests.get(sequence.rest as usize)?.get(index - 1).copied(),
         }
     }
 
@@ -328,7 +285,16 @@ impl Store {
     }
 
     /// Counts `child` into the nesting of `parent`: the depth that the parent has with it.
+    #[inline]
     fn attach(&mut self, child: Value, parent: Value) -> Result<u16, Fault> {
+        match child {
+            Value::List(_) | Value::Tuple(_) | Value::Dict(_) => self.attach_container(child, parent),
+            Value::Ads(_) => self.depth_with_ads(),
+            _ => Ok(0),
+        }
+    }
+
+    fn attach_container(&mut self, child: Value, parent: Value) -> Result<u16, Fault> {
         if child == parent {
             return Ok(0);
         }
@@ -342,6 +308,7 @@ impl Store {
         }
         node.attached = true;
         let depth = node.depth.saturating_add(1);
+        self.check_depth(depth)?;
         if usize::from(depth) > self.nesting_max {
             return Err(Limit::Nesting.into());
         }
@@ -379,7 +346,7 @@ impl Store {
 
     pub fn is_hashable(&self, value: Value) -> bool {
         match value {
-            Value::Dict(_) | Value::List(_) | Value::Set | Value::ByteArray(_) => false,
+            Value::Dict(_) | Value::List(_) | Value::Ads(_) | Value::Set | Value::ByteArray(_) => false,
             Value::Tuple(id) => self.sequences[id as usize].hashable,
             Value::Opaque { hashable } => hashable,
             _ => true,

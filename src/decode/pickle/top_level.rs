@@ -14,6 +14,7 @@ use super::budget::Budget;
 use super::column::Column;
 use super::globals::Global;
 use super::machine::Machine;
+use super::storage::not_kept;
 use super::value::Value;
 
 #[derive(Default)]
@@ -84,6 +85,7 @@ impl Machine<'_> {
                 }
                 Ok(if length == 0 { Shape::Empty } else { Shape::Rows })
             }
+            Value::Ads(_) | Value::JsonAds(_) => Err(not_kept()),
             Value::Dict(id) if self.holds_columns(id) => self.read_columns(id, rows),
             Value::Dict(_) => {
                 rows.add(value, &mut self.store)?;
@@ -102,7 +104,7 @@ impl Machine<'_> {
 
     fn may_be_column(&self, value: Value) -> bool {
         match value {
-            Value::List(_) | Value::Tuple(_) => true,
+            Value::List(_) | Value::Ads(_) | Value::Tuple(_) => true,
             Value::Object(_) => self.store.object(value).is_some_and(|object| object.class.holds_values()),
             _ => false,
         }
@@ -159,11 +161,11 @@ fn type_name(value: Value) -> &'static str {
         Value::Bool(_) => "a bool",
         Value::Int(_) | Value::Long(_) | Value::Digits(_) => "an int",
         Value::Float(_) => "a float",
-        Value::Field(_) | Value::Text(_) | Value::Surrogates(_) => "a str",
+        Value::Field(_) | Value::Text(_) | Value::Surrogates(_) | Value::JsonAds(_) => "a str",
         Value::OldText(_) | Value::Utf8(_) | Value::Bytes(_) => "bytes",
         Value::Decimal { .. } => "a Decimal",
         Value::Dict(_) => "a dict",
-        Value::List(_) => "a list",
+        Value::List(_) | Value::Ads(_) => "a list",
         Value::Tuple(_) => "a tuple",
         Value::Set => "a set",
         Value::ByteArray(_) => "a bytearray",

@@ -43,6 +43,10 @@ pub enum Value {
     },
     Dict(u32),
     List(u32),
+    /// A list of dicts of which only the ids are kept that it means as `ads`.
+    Ads(u32),
+    /// JSON text of which no more is kept.
+    JsonAds(u32),
     Tuple(u32),
     /// A set whose elements are not kept.
     Set,
@@ -70,12 +74,18 @@ pub enum Value {
 }
 
 impl Value {
+    /// Whether only the ids are left of it.
+    pub fn is_ads(self) -> bool {
+        matches!(self, Self::Ads(_) | Self::JsonAds(_))
+    }
+
     /// Whether it means nothing once the store forgets what it has of its own.
     pub fn is_stored(self) -> bool {
         match self {
             Self::Text(span) | Self::Surrogates(span) | Self::OldText(span) => span.at & INTERNED == 0,
             Self::Utf8(span) | Self::Bytes(span) => span.at & INTERNED == 0,
             Self::Long(_) | Self::Digits(_) | Self::Dict(_) | Self::List(_) | Self::Tuple(_) => true,
+            Self::Ads(_) | Self::JsonAds(_) => true,
             Self::Absent | Self::None | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Field(_) => false,
             Self::Decimal { .. } | Self::Set | Self::Opaque { .. } | Self::Global(_) => false,
             Self::ByteArray(span) => span.at & INTERNED == 0,

@@ -12,19 +12,19 @@ use crate::decode::pickle::KEEPS_EVERYTHING;
 use crate::model::Limits;
 
 /// Makes pickles of rows that a pickler could have made, from a seed: each in a style of its own.
-struct Maker {
+pub struct Maker {
     state: u64,
-    out: Vec<u8>,
-    put: Put,
+    pub out: Vec<u8>,
+    pub put: Put,
     old: bool,
-    memo: HashMap<String, u64>,
-    entries: u64,
+    pub memo: HashMap<String, u64>,
+    pub entries: u64,
     /// Of 100 values, how many are plain.
-    plain: u64,
+    pub plain: u64,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Put {
+pub enum Put {
     None,
     Memoize,
     Binary,
@@ -34,7 +34,7 @@ enum Put {
 const KEYS: [&str; 9] = ["ts", "mid", "ads", "xreq", "imp", "clk", "rev", "country", "a key of more than 16 bytes"];
 
 impl Maker {
-    fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         let mut maker = Self {
             state: seed | 1,
             out: Vec::new(),
@@ -51,23 +51,23 @@ impl Maker {
     }
 
     /// A number below another (xorshift).
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
         (self.state >> 11) % end
     }
 
-    fn chance(&mut self, percent: u64) -> bool {
+    pub fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    fn write(&mut self, bytes: &[u8]) {
+    pub fn write(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
     }
 
     /// Memoizes what is on top, under a name if it has one.
-    fn memoize(&mut self, name: Option<&str>) {
+    pub fn memoize(&mut self, name: Option<&str>) {
         match self.put {
             Put::None => return,
             Put::Memoize => self.write(b"\x94"),
@@ -84,7 +84,7 @@ impl Maker {
         self.entries += 1;
     }
 
-    fn get(&mut self, name: &str) -> bool {
+    pub fn get(&mut self, name: &str) -> bool {
         let Some(&index) = self.memo.get(name) else { return false };
         match u8::try_from(index) {
             Ok(short) if self.put != Put::Decimal => self.write(&[b'h', short]),
@@ -94,7 +94,7 @@ impl Maker {
         true
     }
 
-    fn text(&mut self, text: &str, shared: bool) {
+    pub fn text(&mut self, text: &str, shared: bool) {
         if shared && self.get(text) {
             return;
         }
@@ -110,7 +110,7 @@ impl Maker {
         self.memoize(Some(text));
     }
 
-    fn int(&mut self, value: i64) {
+    pub fn int(&mut self, value: i64) {
         match value {
             _ if self.put == Put::Decimal => self.write(format!("I{value}\n").as_bytes()),
             0..256 => self.write(&[b'K', value as u8]),
@@ -127,7 +127,7 @@ impl Maker {
         }
     }
 
-    fn odd_value(&mut self, depth: u64) {
+    pub fn odd_value(&mut self, depth: u64) {
         match self.below(if depth > 3 { 10 } else { 14 }) {
             0 => self.write(b"N"),
             1 => self.write(b"\x88"),
@@ -196,7 +196,7 @@ impl Maker {
         }
     }
 
-    fn value(&mut self, key: &str, depth: u64) {
+    pub fn value(&mut self, key: &str, depth: u64) {
         if !self.chance(self.plain) {
             return self.odd_value(depth);
         }
@@ -259,7 +259,7 @@ impl Maker {
     }
 
     /// A list of rows in batches as picklers write them, or one row.
-    fn dump(&mut self) {
+    pub fn dump(&mut self) {
         (self.memo, self.entries) = (HashMap::new(), 0);
         if self.put == Put::Memoize {
             self.write(b"\x80\x04");
@@ -304,8 +304,8 @@ fn pickles(seed: u64) -> Vec<u8> {
 
 type Outcome = Result<(Vec<Vec<String>>, Decoded), DecodeError>;
 
-fn read(body: &[u8], keeping_everything: bool) -> Outcome {
-    let limits = Limits { batch_rows: 7, ..Limits::default() };
+fn read(body: &[u8], keeping_everything: bool, batch_rows: usize) -> Outcome {
+    let limits = Limits { batch_rows, ..Limits::default() };
     let mut batches = Vec::new();
     KEEPS_EVERYTHING.set(keeping_everything);
     let decoded = decode(body, &schema(), &limits, &mut |batch: &RecordBatch| batches.push(lines(batch)));
@@ -313,8 +313,8 @@ fn read(body: &[u8], keeping_everything: bool) -> Outcome {
     Ok((batches, decoded?))
 }
 
-fn agree(body: &[u8]) {
-    let (fast, slow) = (read(body, false), read(body, true));
+pub fn agree(body: &[u8], batch_rows: usize) {
+    let (fast, slow) = (read(body, false, batch_rows), read(body, true, batch_rows));
     // Rows leave earlier here: what changes them, which no pickler does, may come too late.
     if !matches!(fast, Err(DecodeError::RowsChangedLater { .. })) {
         assert_eq!(fast, slow, "{:?}", body.escape_ascii().to_string());
@@ -327,8 +327,8 @@ proptest! {
     #[test]
     fn both_paths_read_the_same_rows(seed: u64) {
         let body = pickles(seed);
-        assert!(!matches!(read(&body, false), Err(DecodeError::RowsChangedLater { .. })));
-        agree(&body);
+        assert!(!matches!(read(&body, false, 7), Err(DecodeError::RowsChangedLater { .. })));
+        agree(&body, 7);
     }
 
     #[test]
@@ -336,9 +336,9 @@ proptest! {
         let mut body = pickles(seed);
         let at = at.index(body.len());
         body[at] = byte;
-        agree(&body);
+        agree(&body, 7);
         body.truncate(cut.index(body.len() + 1));
-        agree(&body);
+        agree(&body, 7);
     }
 
     #[test]
@@ -347,12 +347,12 @@ proptest! {
         let (from, to) = (from.index(body.len()), to.index(body.len()));
         let part = body[from..body.len().min(from + length)].to_vec();
         body.splice(to..to, part);
-        agree(&body);
+        agree(&body, 7);
     }
 }
 
 #[test]
 fn made_pickles_are_mostly_read() {
-    let read = (1..300u64).filter(|seed| read(&pickles(seed * 7919), false).is_ok()).count();
+    let read = (1..300u64).filter(|seed| read(&pickles(seed * 7919), false, 7).is_ok()).count();
     assert!(read > 250, "{read}");
 }

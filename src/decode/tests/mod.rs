@@ -1,6 +1,7 @@
 //! Whole objects through `decode`: what Python wrote, by shape, by rule, and what no Python would write.
 
 mod assemble;
+mod columns;
 mod fast;
 mod fixtures;
 mod gzip;

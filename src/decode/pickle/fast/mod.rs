@@ -3,6 +3,7 @@
 //! It reads ahead of the opcode that lists them, as rows that wait are read, and it reads a row whole or not at all: then
 //! the machine reads that row, opcode by opcode. Both give the same rows.
 
+mod elements;
 mod fields;
 mod keys;
 mod row;
@@ -15,13 +16,13 @@ use super::super::fields::Fields;
 use super::super::rows::Rows;
 use super::keep::Keep;
 use super::machine::Machine;
-use super::memo::MemoMark;
 use super::opcode as op;
 use crate::model::{Limits, LogSchema};
+use elements::Runs;
 use fields::Draft;
 use keys::Keys;
 use scan::{Scan, Step};
-use template::Template;
+use template::Makes;
 
 /// Where fewer bytes are left, a row that cannot be read may only be cut off.
 const AHEAD_BYTES: usize = 4 << 10;
@@ -34,22 +35,18 @@ const NESTING_MIN: usize = 16;
 
 /// What the longest integer of 64 bits has.
 const NUMBER_CHARS_MAX: usize = 20;
-/// Makes of rows that are known at a time.
-const TEMPLATES_MAX: usize = 4;
-/// So many rows in a row of other makes make room for theirs.
-const MISSES_MAX: u32 = 256;
 
 /// What has been learnt of an object's rows.
 pub struct Fast {
     enabled: bool,
     /// Of rows and of their ads.
     keys: [Keys; 2],
-    /// The last one that fitted comes first.
-    templates: Vec<Template>,
-    misses: u32,
-    is_new: bool,
+    rows: Makes,
+    /// Of `ads` outside of rows.
+    ads: Makes,
     /// Of the texts that keys and templates name.
     epoch: u32,
+    pub(super) runs: Runs,
     /// Lends its memory.
     trace: Vec<Step>,
     /// Rows in a row that could not be read, and how many are not even tried.
@@ -69,9 +66,9 @@ impl Fast {
         Self {
             enabled,
             keys: Default::default(),
-            templates: Vec::new(),
-            misses: 0,
-            is_new: false,
+            rows: Makes::default(),
+            ads: Makes::default(),
+            runs: Runs::default(),
             epoch: 0,
             trace: Vec::new(),
             failures: 0,
@@ -81,10 +78,11 @@ impl Fast {
 
     /// The memo is empty again, and texts may be of another epoch.
     pub fn begin_dump(&mut self, epoch: u32) {
+        self.runs.begin_dump();
         self.forget_gets();
         if epoch != self.epoch {
             self.keys.iter_mut().for_each(Keys::clear);
-            self.templates.clear();
+            self.forget_makes();
             self.epoch = epoch;
         }
     }
@@ -93,8 +91,13 @@ impl Fast {
     pub fn forget_gets(&mut self) {
         if self.keys.iter().any(Keys::has_gets) {
             self.keys.iter_mut().for_each(Keys::forget_gets);
-            self.templates.clear();
+            self.forget_makes();
         }
+    }
+
+    fn forget_makes(&mut self) {
+        self.rows.clear();
+        self.ads.clear();
     }
 
     fn is_to_try(&mut self) -> bool {
@@ -106,38 +109,6 @@ impl Fast {
     fn failed(&mut self) {
         self.failures = self.failures.saturating_add(1);
         self.rests = if self.failures > 3 { self.failures.min(RESTS_MAX) } else { 0 };
-    }
-
-    /// Reads a row and says where it ends. `is_new` tells then whether its make is.
-    fn read(&mut self, scan: &mut Scan, start: usize, draft: &mut Draft, mark: MemoMark) -> Option<usize> {
-        for nth in 0..self.templates.len() {
-            let template = &self.templates[nth];
-            if scan.keeps_parts && template.makes_containers {
-                continue;
-            }
-            if let Some(end) = scan.templated(template, start, draft) {
-                self.templates.swap(0, nth);
-                self.misses = 0;
-                self.is_new = false;
-                return Some(end);
-            }
-            scan.undo(mark);
-            draft.clear();
-        }
-        self.is_new = true;
-        scan.row(&mut self.keys, start, draft)
-    }
-
-    /// Learns from a row that was read key by key.
-    fn learn(&mut self, scan: &Scan, start: usize, end: usize) {
-        self.misses += 1;
-        if self.templates.len() == TEMPLATES_MAX {
-            if self.misses < MISSES_MAX {
-                return;
-            }
-            self.templates.pop();
-        }
-        self.templates.extend(Template::of(scan.bytes, start, end, &scan.trace));
     }
 }
 
@@ -246,23 +217,23 @@ impl Machine<'_> {
             protocols: 0,
             trace: std::mem::take(&mut self.fast.trace),
         };
+        let Fast { keys, rows: makes, .. } = &mut self.fast;
         let mut read = Read { rows: 0, is_early: false };
         let (mut start, mut read_to) = (from, 0);
         let mut failed = None;
         loop {
-            let mark = scan.memo.mark();
+            let (mark, protocols) = (scan.memo.mark(), scan.protocols);
             let mut draft = Draft::new(rows.draft());
-            let row_end = self.fast.read(&mut scan, start, &mut draft, mark);
+            let row_end = makes.read(&mut scan, start, &mut draft, mark, |scan, draft| scan.row(keys, start, draft));
             let end = row_end.and_then(|row_end| after.end(bytes, row_end));
             // A dump is no longer than its frame says, and no shorter.
             let end = end.filter(|&end| after != After::Stop || self.frame_end.is_none() || end == frame_bytes);
             let (Some(row_end), Some(end), true) = (row_end, end, draft.has_timestamp) else {
                 scan.undo(mark);
+                scan.protocols = protocols;
                 break;
             };
-            if self.fast.is_new {
-                self.fast.learn(&scan, start, row_end);
-            }
+            makes.learn(&scan, start, row_end);
             (start, read_to) = (end, end);
             read.rows += 1;
             if let Err(fault) = rows.accept(scan.store) {

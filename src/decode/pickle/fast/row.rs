@@ -12,6 +12,14 @@ use super::scan::{Scan, is_text_or_get};
 pub const ROW: usize = 0;
 pub const AD: usize = 1;
 
+/// What was read, and the memo entries of the list and of its first element.
+struct ListOfAds {
+    end: usize,
+    length: usize,
+    entry: Option<u64>,
+    first_entry: Option<u64>,
+}
+
 impl<'p> Scan<'p> {
     /// Reads the row that begins at a place and says where it ends.
     pub fn row(&mut self, keys: &mut [Keys; 2], at: usize, draft: &mut Draft) -> Option<usize> {
@@ -120,8 +128,23 @@ impl<'p> Scan<'p> {
         if code != op::EMPTY_LIST && (code != op::MARK || *self.bytes.get(at + 1)? != op::LIST) {
             return self.field_traced(Role::Ads, at, draft);
         }
+        let list = self.list_of_ads(keys, at, draft)?;
+        if self.keeps_parts {
+            self.keep_ads(list.entry, list.first_entry, draft.ids(), list.length)?;
+        }
+        Some(list.end)
+    }
+
+    /// A list of ads that is no row's yet and has some; it is read as a row is.
+    pub fn lone_ads(&mut self, keys: &mut [Keys; 2], at: usize, draft: &mut Draft) -> Option<usize> {
+        self.trace.clear();
+        let list = self.list_of_ads(keys, at, draft)?;
+        (list.length > 0).then_some(list.end)
+    }
+
+    fn list_of_ads(&mut self, keys: &mut [Keys; 2], at: usize, draft: &mut Draft) -> Option<ListOfAds> {
         draft.set_ids([0; 3]);
-        let (mut at, list_entry) = self.start_named(at, op::EMPTY_LIST, op::LIST)?;
+        let (mut at, entry) = self.start_named(at, op::EMPTY_LIST, op::LIST)?;
         let (mut length, mut first_entry) = (0, None);
         loop {
             match *self.bytes.get(at)? {
@@ -142,10 +165,7 @@ impl<'p> Scan<'p> {
                 _ => break,
             }
         }
-        if self.keeps_parts {
-            self.keep_ads(list_entry, first_entry, draft.ids(), length)?;
-        }
-        Some(at)
+        Some(ListOfAds { end: at, length, entry, first_entry })
     }
 
     fn element(

@@ -236,7 +236,7 @@ impl<'p> Scan<'p> {
     }
 
     /// The operand of the opcode at hand up to the line feed.
-    fn line(&mut self) -> Option<&'p [u8]> {
+    pub fn line(&mut self) -> Option<&'p [u8]> {
         /// Numbers and short texts.
         const LINE_BYTES_MAX: usize = 256;
         let bytes: &'p [u8] = self.bytes;
@@ -348,7 +348,7 @@ pub fn is_text_or_get(code: u8) -> bool {
     is_text(code) || matches!(code, op::BINGET | op::LONG_BINGET | op::GET)
 }
 
-fn is_text(code: u8) -> bool {
+pub fn is_text(code: u8) -> bool {
     matches!(code, op::SHORT_BINUNICODE | op::BINUNICODE | op::UNICODE)
         || matches!(code, op::SHORT_BINSTRING | op::BINSTRING | op::STRING)
 }

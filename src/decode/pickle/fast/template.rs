@@ -1,7 +1,7 @@
 //! What rows of one make have in common: the bytes between their values. Where those are as they were, the values are all
 //! that is left to read.
 
-use super::super::memo::Word;
+use super::super::memo::{MemoMark, Word};
 use super::fields::Draft;
 use super::keys::Role;
 use super::scan::{Scan, Step, StepKind};
@@ -30,6 +30,72 @@ pub struct Template {
 }
 
 const LITERAL_BYTES: usize = 16;
+/// Makes that are known at a time.
+const TEMPLATES_MAX: usize = 4;
+/// So many others in a row make room for theirs.
+const MISSES_MAX: u32 = 256;
+
+/// The makes of what was read before.
+#[derive(Default)]
+pub struct Makes {
+    /// The last one that fitted comes first.
+    templates: Vec<Template>,
+    misses: u32,
+    is_new: bool,
+}
+
+impl Makes {
+    /// Reads what begins at a place, by a template or, with a trace, by `whole`, and says where it ends.
+    #[inline]
+    pub fn read(
+        &mut self,
+        scan: &mut Scan,
+        start: usize,
+        draft: &mut Draft,
+        mark: MemoMark,
+        whole: impl FnOnce(&mut Scan, &mut Draft) -> Option<usize>,
+    ) -> Option<usize> {
+        for nth in 0..self.templates.len() {
+            let template = &self.templates[nth];
+            if scan.keeps_parts && template.makes_containers {
+                continue;
+            }
+            if let Some(end) = scan.templated(template, start, draft) {
+                self.templates.swap(0, nth);
+                self.misses = 0;
+                self.is_new = false;
+                return Some(end);
+            }
+            scan.undo(mark);
+            draft.clear();
+        }
+        self.is_new = true;
+        whole(scan, draft)
+    }
+
+    /// Learns from what was read last, if it was not read by a template.
+    #[inline]
+    pub fn learn(&mut self, scan: &Scan, start: usize, end: usize) {
+        if self.is_new {
+            self.add(scan, start, end);
+        }
+    }
+
+    fn add(&mut self, scan: &Scan, start: usize, end: usize) {
+        self.misses += 1;
+        if self.templates.len() == TEMPLATES_MAX {
+            if self.misses < MISSES_MAX {
+                return;
+            }
+            self.templates.pop();
+        }
+        self.templates.extend(Template::of(scan.bytes, start, end, &scan.trace));
+    }
+
+    pub fn clear(&mut self) {
+        self.templates.clear();
+    }
+}
 
 impl Template {
     /// Of a row that was read from `start` to `end`, `makes_containers` beside the row itself.

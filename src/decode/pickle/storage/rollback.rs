@@ -40,8 +40,8 @@ impl Store {
         self.text.truncate(mark.text);
         self.sequences.truncate(mark.sequences);
         if self.rests.len() > mark.rests {
-            let scattered: usize = self.rests.drain(mark.rests..).map(|rest| rest.capacity()).sum();
-            self.budget.release_scattered(scattered * size_of::<Value>());
+            let scattered: usize = self.rests.drain(mark.rests..).map(|rest| rest.bytes()).sum();
+            self.budget.release_scattered(scattered);
         }
         self.dicts.truncate(mark.dicts);
         self.entries.truncate(mark.entries);
