@@ -147,7 +147,9 @@ impl Groups {
         if (self.len() + more) * 4 <= self.slots.len() * 3 {
             return;
         }
-        let mut slots = vec![FREE; (self.slots.len() * 2).max(SLOTS_MIN)];
+        // A small table grows in larger steps: most of those that grow go on to grow.
+        let growth = if self.slots.len() < 1 << 16 { 4 } else { 2 };
+        let mut slots = vec![FREE; (self.slots.len() * growth).max(SLOTS_MIN)];
         let mask = slots.len() - 1;
         for slot in self.slots.iter().filter(|slot| slot.group != u32::MAX) {
             let mut at = slot.hash as usize & mask;
@@ -207,8 +209,9 @@ impl Records {
             self.pages.push(Vec::with_capacity(records * self.width));
         }
         let page = &mut self.pages[at / Self::PAGE];
-        page.extend([key as i64, (key >> 64) as i64]);
-        page.resize(page.len() + self.width - KEY_WORDS, 0);
+        let begin = page.len();
+        page.resize(begin + self.width, 0);
+        page[begin..begin + KEY_WORDS].copy_from_slice(&[key as i64, (key >> 64) as i64]);
         self.len += 1;
         at
     }

@@ -6,6 +6,8 @@
 
 mod axis;
 mod cells;
+mod days;
+mod encode;
 mod groups;
 mod level;
 mod order;

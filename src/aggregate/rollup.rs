@@ -8,6 +8,8 @@ use arrow::array::RecordBatch;
 use super::Overflow;
 use super::axis::Axis;
 use super::cells::{Cells, KeyValue};
+use super::days::Days;
+use super::encode::encode;
 use super::groups::Key;
 use super::level::{Level, levels};
 use super::words::{Texts, Words, integers};
@@ -22,6 +24,7 @@ pub struct Rollup {
     pub(super) axes: Vec<Axis>,
     pub(super) shifts: Vec<u32>,
     pub(super) levels: Vec<Level>,
+    days: Days,
     pub(super) texts: Texts,
 }
 
@@ -43,7 +46,8 @@ impl Rollup {
         };
         let shifts: Vec<u32> = axes.iter().scan(0, shift).collect();
         let levels = levels(&plan, &axes, &shifts);
-        Self { plan, axes, shifts, levels, texts: Texts::default() }
+        let days = Days::new(plan.measures.len());
+        Self { plan, axes, shifts, levels, days, texts: Texts::default() }
     }
 
     /// Groups of all its tables: what the rollup costs in memory.
@@ -52,7 +56,7 @@ impl Rollup {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.cells() == 0
+        self.days.len() == 0
     }
 
     /// Adds an enriched batch: a column for each of the plan's dimensions and measures, by name.
@@ -70,6 +74,9 @@ impl Rollup {
         }
         let measures = self.plan.measures.iter().map(|measure| integers(batch, &measure.name));
         let measures: Vec<&[i64]> = measures.collect();
+        let (dates, shift) = self.dates();
+        let dates: Vec<u32> = keys.iter().map(|&key| dates.code_in(key, shift) as u32).collect();
+        self.days.add(&dates, &measures)?;
         for level in &mut self.levels {
             level.add(&keys, &measures)?;
         }
@@ -93,6 +100,10 @@ impl Rollup {
             let axes = other.axes.iter().zip(&self.shifts).zip(&codes);
             axes.fold(0, |own, ((axis, &shift), codes)| own | Key::from(codes[axis.code_in(key, shift)]) << shift)
         };
+        let dates = &codes[self.nth_of_dates()];
+        for (date, &own) in dates.iter().enumerate().take(other.days.len()) {
+            self.days.merge(own as usize, other.days.totals(date))?;
+        }
         for (level, other) in self.levels.iter_mut().zip(&other.levels) {
             level.merge(other, own)?;
         }
@@ -101,16 +112,25 @@ impl Rollup {
 
     /// Control totals, by date.
     pub fn days(&self) -> Vec<DayTotals> {
-        let Level { axes, groups, .. } = &self.levels[0];
-        let (dates, shift) = (&self.axes[axes[0]], self.shifts[axes[0]]);
-        let totals = groups.keys().enumerate().map(|(group, key)| {
-            let (sums, rows) = groups.sums(group).split_at(self.plan.measures.len());
-            let date = ReportDate(dates.words(dates.code_in(key, shift))[0] as i32);
-            DayTotals { date, rows: rows[0], sums: sums.to_vec() }
-        });
-        let mut totals: Vec<DayTotals> = totals.collect();
-        totals.sort_unstable_by_key(|day| day.date);
-        totals
+        let (dates, _) = self.dates();
+        let day = |date: usize| {
+            let (sums, rows) = self.days.totals(date);
+            DayTotals { date: ReportDate(dates.words(date)[0] as i32), rows, sums: sums.to_vec() }
+        };
+        let mut days: Vec<DayTotals> = (0..self.days.len()).map(day).collect();
+        days.sort_unstable_by_key(|day| day.date);
+        days
+    }
+
+    /// The axis of dates, and where its code stands in a key.
+    fn dates(&self) -> (&Axis, u32) {
+        let nth = self.nth_of_dates();
+        (&self.axes[nth], self.shifts[nth])
+    }
+
+    fn nth_of_dates(&self) -> usize {
+        let has_dates = |axis: &Axis| axis.dimensions[0] == Dimension::ReportDate;
+        self.axes.iter().position(has_dates).expect("every plan has the date")
     }
 
     /// The cells of one report of the plan, in primary-key order.
@@ -139,26 +159,4 @@ impl fmt::Debug for Rollup {
 
 fn is_text(dimension: &Dimension) -> bool {
     matches!(dimension.kind(), DimensionKind::Text { .. })
-}
-
-/// Writes the codes of an axis into the rows' keys.
-fn encode(axis: &mut Axis, words: &[Words], shift: u32, keys: &mut [Key]) -> Result<(), Overflow> {
-    match words {
-        [Words::Dates(dates)] => encode_each(axis, |row, _| i64::from(dates[row]), shift, keys),
-        [Words::Ids(ids)] => encode_each(axis, |row, _| ids[row], shift, keys),
-        words => encode_each(axis, |row, nth| words[nth].at(row), shift, keys),
-    }
-}
-
-#[inline(always)]
-fn encode_each(
-    axis: &mut Axis,
-    word: impl Fn(usize, usize) -> i64,
-    shift: u32,
-    keys: &mut [Key],
-) -> Result<(), Overflow> {
-    for (row, key) in keys.iter_mut().enumerate() {
-        *key |= Key::from(axis.code(|nth| word(row, nth))?) << shift;
-    }
-    Ok(())
 }
