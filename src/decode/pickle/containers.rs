@@ -3,6 +3,7 @@
 use super::super::error::{Fault, PickleFault};
 use super::super::rows::Rows;
 use super::globals::Global;
+use super::keep::Keep;
 use super::machine::Machine;
 use super::objects::Object;
 use super::opcode as op;
@@ -114,7 +115,14 @@ impl Machine<'_> {
         Ok(())
     }
 
-    pub(super) fn tuple(&mut self, code: u8) -> Result<(), Fault> {
+    pub(super) fn tuple(&mut self, code: u8, rows: &mut Rows) -> Result<(), Fault> {
+        if code == op::TUPLE
+            && self.stack.marks() == 1
+            && self.stack.below_rows == 0
+            && let Some(id) = self.top_level.tuple()
+        {
+            return self.tuple_of_rows(id, rows);
+        }
         let from = match code {
             op::TUPLE => self.stack.pop_mark()?,
             op::EMPTY_TUPLE => self.stack.height_without(0)?,
@@ -126,6 +134,18 @@ impl Machine<'_> {
         let tuple = self.store.add_tuple(self.stack.from(from))?;
         self.stack.truncate(from);
         self.push(tuple)
+    }
+
+    /// The tuple of which all rows but the last have been read.
+    fn tuple_of_rows(&mut self, id: u32, rows: &mut Rows) -> Result<(), Fault> {
+        let from = self.stack.end_rows()?;
+        if from > 0 {
+            // Another mark on an empty stack, later on.
+            return Err(Fault::Forgotten(Keep::Everything));
+        }
+        self.append_from(id, from, rows)?;
+        self.stack.below_rows = 1;
+        self.push(Value::Tuple(id))
     }
 
     /// ADDITEMS and FROZENSET: the elements matter to nothing, but they must be able to be elements.

@@ -98,13 +98,21 @@ impl<'a> Machine<'a> {
     /// Reads rows ahead of the opcode that lists them, where a dict follows that nothing but a row can be.
     fn between_rows(&mut self, rows: &mut Rows) -> Result<(), Fault> {
         let Some(list) = self.top_level.streamed() else { return Ok(()) };
+        // Rows may be listed all together: none must be missed for being cut off here.
+        if self.reader.unread().len() < 2 {
+            self.reader.grow(2)?;
+        }
         // A mark begins a dict of protocol 0.
         let code = self.reader.peek();
-        if !matches!(code, Some(op::EMPTY_DICT | op::MARK)) || self.stack.lowest() != Some(Value::List(list)) {
+        if !matches!(code, Some(op::EMPTY_DICT | op::MARK)) {
             return Ok(());
         }
-        if self.stack.height() == 2 {
-            if code != Some(op::EMPTY_DICT) {
+        let is_tuple = self.top_level.tuple().is_some();
+        if !is_tuple && self.stack.lowest() != Some(Value::List(list)) || is_tuple && self.stack.marks() == 0 {
+            return Ok(());
+        }
+        if self.stack.height() > self.stack.below_rows {
+            if !self.reader.begins_dict() {
                 return Ok(());
             }
             self.read_waiting(rows)?;
@@ -151,11 +159,11 @@ impl<'a> Machine<'a> {
             op::APPEND | op::APPENDS => self.append(code, rows)?,
             op::EMPTY_DICT | op::DICT => self.dict(code)?,
             op::SETITEM | op::SETITEMS => self.set_items(code)?,
-            op::EMPTY_TUPLE | op::TUPLE | op::TUPLE1 | op::TUPLE2 | op::TUPLE3 => self.tuple(code)?,
+            op::EMPTY_TUPLE | op::TUPLE | op::TUPLE1 | op::TUPLE2 | op::TUPLE3 => self.tuple(code, rows)?,
             op::EMPTY_SET => self.push(Value::Set)?,
             op::ADDITEMS | op::FROZENSET => self.set(code)?,
 
-            op::MARK => self.stack.mark()?,
+            op::MARK => self.mark()?,
             op::POP => self.stack.drop_top()?,
             op::POP_MARK => {
                 let from = self.stack.pop_mark()?;
@@ -182,6 +190,22 @@ impl<'a> Machine<'a> {
 
     pub(super) fn push(&mut self, value: Value) -> Result<(), Fault> {
         self.stack.push(value, &mut self.store.budget)
+    }
+
+    fn mark(&mut self) -> Result<(), Fault> {
+        let is_lowest = self.stack.would_be_empty(None);
+        self.stack.mark()?;
+        if is_lowest
+            && self.keep < Keep::Everything
+            && self.top_level.may_begin_tuple()
+            && self.reader.begins_dict()
+            && let Value::List(id) = self.store.add_list()?
+        {
+            self.top_level.begin_tuple(id);
+            self.stack.below_rows = 0;
+            self.begin_row();
+        }
+        Ok(())
     }
 
     fn protocol(&mut self) -> Result<(), Fault> {

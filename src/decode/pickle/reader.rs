@@ -3,7 +3,7 @@
 use super::super::error::{DecodeError, Fault, Limit, PickleFault};
 use super::super::gzip::Inflate;
 use super::budget::Budget;
-use super::opcode::Opcode;
+use super::opcode::{self as op, Opcode};
 
 /// What is inflated at a time: small enough to stay in the cache.
 const WINDOW_BYTES: usize = 64 << 10;
@@ -50,6 +50,11 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn peek(&self) -> Option<u8> {
         self.window.get(self.at..self.end)?.first().copied()
+    }
+
+    /// Whether a dict begins here, as far as it has been inflated.
+    pub fn begins_dict(&self) -> bool {
+        matches!(self.unread(), [op::EMPTY_DICT, ..] | [op::MARK, op::DICT, ..])
     }
 
     /// What has been inflated and not read.

@@ -12,18 +12,21 @@ pub struct Stack {
     /// Rows above the first mark have been read and taken off: they wait there for the opcode that lists them, in
     /// thought, and no other one may come to that mark.
     pub taken: bool,
+    /// How many values lie below the rows: their list, or nothing where they become a tuple.
+    pub below_rows: usize,
 }
 
 impl Stack {
     /// Every mark stands for an open container.
     pub fn new(nesting_max: usize) -> Self {
-        Self { values: Vec::new(), marks: Vec::new(), marks_max: nesting_max, taken: false }
+        Self { values: Vec::new(), marks: Vec::new(), marks_max: nesting_max, taken: false, below_rows: 1 }
     }
 
     pub fn clear(&mut self) {
         self.values.clear();
         self.marks.clear();
         self.taken = false;
+        self.below_rows = 1;
     }
 
     pub fn height(&self) -> usize {
@@ -111,9 +114,9 @@ impl Stack {
     /// element waits to be listed.
     #[inline]
     pub fn is_between_rows(&self) -> bool {
-        match self.values.len() {
-            1 => self.marks.is_empty() || self.marks == [1],
-            2 => self.marks == [1],
+        match self.values.len().wrapping_sub(self.below_rows) {
+            0 => self.marks.is_empty() || self.marks == [self.below_rows],
+            1 => self.marks == [self.below_rows],
             _ => false,
         }
     }
@@ -127,9 +130,15 @@ impl Stack {
         self.marks.last().copied()
     }
 
-    /// Nothing is on the stack but the list of rows.
+    /// Nothing is on the stack but the list of rows, if they become one.
     pub fn holds_rows_only(&self) -> bool {
-        self.values.len() == 1 && self.marks.len() <= 1
+        self.values.len() == self.below_rows && self.marks.len() <= 1
+    }
+
+    /// Takes the mark of the tuple that rows become.
+    pub fn end_rows(&mut self) -> Result<usize, PickleFault> {
+        self.taken = false;
+        self.pop_mark()
     }
 
     fn fence(&self) -> usize {

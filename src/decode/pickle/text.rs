@@ -15,6 +15,9 @@ pub enum Integer<T> {
 
 /// `-12`, `12` and, for LONG, `12L`.
 pub fn decimal_integer(line: &[u8]) -> Result<Integer<Cow<'_, [u8]>>, PickleFault> {
+    if let Some(small) = short_integer(line) {
+        return Ok(Integer::Small(small));
+    }
     let line = trim(line);
     let (negative, digits) = match line.split_first() {
         Some((b'-', digits)) => (true, digits),
@@ -30,6 +33,25 @@ pub fn decimal_integer(line: &[u8]) -> Result<Integer<Cow<'_, [u8]>>, PickleFaul
     let leading = digits.iter().take_while(|&&digit| digit == b'0').count();
     let digits = &digits[leading..];
     Ok(Integer::Large(if negative { Cow::Owned([b"-", digits].concat()) } else { Cow::Borrowed(digits) }))
+}
+
+/// What nearly all integers are: a few digits, after a minus or nothing.
+#[inline]
+fn short_integer(line: &[u8]) -> Option<i64> {
+    /// So many digits fit.
+    const DIGITS_MAX: usize = 18;
+    let (negative, digits) = match line {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || digits.len() > DIGITS_MAX {
+        return None;
+    }
+    let mut number = 0;
+    for digit in digits {
+        number = number * 10 + i64::from(digit.checked_sub(b'0').filter(|&digit| digit < 10)?);
+    }
+    Some(if negative { -number } else { number })
 }
 
 /// Little-endian two's complement; no bytes are 0.

@@ -1,7 +1,7 @@
 //! The top level of a dump: which object it will be, as far as that can be known before STOP, and the rows in it.
 //!
 //! A list that is made on an empty stack is the top level of every dump that holds one, so its elements are read as they
-//! are appended and leave at once. Should it turn out not to be (it is taken off the stack again, or becomes part of a
+//! are appended and leave at once. So is a tuple whose mark is set there and followed by a dict, for rows of many. Should it turn out not to be (it is taken off the stack again, or becomes part of a
 //! tuple), or should a row change after it was read, then the dump is read again with its rows held until STOP.
 
 use hashbrown::HashMap;
@@ -22,6 +22,8 @@ pub struct TopLevel {
     /// Rows are read at STOP only.
     hold: bool,
     list: Option<u32>,
+    /// `list` becomes a tuple.
+    is_tuple: bool,
     dict: Option<u32>,
     /// Items of `dict` whose keys are no known fields, in the order they were set: columns among them must be as long
     /// as the others.
@@ -32,7 +34,7 @@ impl TopLevel {
     /// `before` lends its memory.
     pub fn new(hold: bool, mut before: Self) -> Self {
         before.unknown.clear();
-        Self { hold, list: None, dict: None, unknown: before.unknown }
+        Self { hold, list: None, is_tuple: false, dict: None, unknown: before.unknown }
     }
 
     /// A list was made on an empty stack.
@@ -42,6 +44,22 @@ impl TopLevel {
         }
     }
 
+    /// Whether rows that follow a mark on an empty stack may leave as they come.
+    pub fn may_begin_tuple(&self) -> bool {
+        !self.hold && self.list.is_none()
+    }
+
+    /// A mark was set on an empty stack, for rows that become a tuple.
+    pub fn begin_tuple(&mut self, id: u32) {
+        self.list = Some(id);
+        self.is_tuple = true;
+    }
+
+    /// The tuple that rows become.
+    pub fn tuple(&self) -> Option<u32> {
+        self.list.filter(|_| self.is_tuple)
+    }
+
     /// A dict was made on an empty stack.
     pub fn begin_dict(&mut self, id: u32) {
         self.dict = self.dict.or(Some(id));
@@ -49,6 +67,10 @@ impl TopLevel {
 
     pub fn is_streamed(&self, id: u32) -> bool {
         self.list == Some(id)
+    }
+
+    fn rows_as(&self, id: u32) -> Value {
+        if self.is_tuple { Value::Tuple(id) } else { Value::List(id) }
     }
 
     /// The list whose elements are read as they come.
@@ -69,7 +91,7 @@ impl Machine<'_> {
     /// Reads the rows of a dump's value that have not been read yet.
     pub(super) fn read_top_level(&mut self, value: Value, rows: &mut Rows) -> Result<Shape, Fault> {
         if let Some(streamed) = self.top_level.list
-            && value != Value::List(streamed)
+            && value != self.top_level.rows_as(streamed)
             && self.store.length(streamed) > 0
         {
             return Err(Fault::RowsChanged);
@@ -77,7 +99,7 @@ impl Machine<'_> {
         match value {
             Value::List(id) | Value::Tuple(id) => {
                 let length = self.store.length(id);
-                if value == Value::Tuple(id) || !self.top_level.is_streamed(id) {
+                if !self.top_level.is_streamed(id) {
                     for index in 0..length {
                         let item = self.store.item(id, index).ok_or_else(item_missing)?;
                         rows.add(item, &mut self.store)?;

@@ -230,7 +230,7 @@ fn columns_of_mixed_kinds_keep_every_value() {
         .map(|row| match row {
             0..5000 => [b"J".as_slice(), &row.to_le_bytes()].concat(),
             5000..9000 => float(f64::from(row) + 0.5),
-            _ if row % 2 == 0 => NONE.to_vec(),
+            _ if row.is_multiple_of(2) => NONE.to_vec(),
             _ => decimal(&row.to_string()),
         })
         .collect();
@@ -240,7 +240,7 @@ fn columns_of_mixed_kinds_keep_every_value() {
     let micros = |row: u64| match row {
         0..5000 => row * 1_000_000,
         5000..9000 => row * 1_000_000 + 500_000,
-        _ if row % 2 == 0 => 0,
+        _ if row.is_multiple_of(2) => 0,
         _ => row * 1_000_000,
     };
     for (row, line) in (0..).zip(&rows) {

@@ -1,6 +1,8 @@
-use super::super::Shape;
+use super::super::{DecodeError, Shape};
+use super::assemble::*;
 use super::fixtures::*;
 use super::{outcome, read, read_within};
+use crate::decode::pickle::KEEPS_EVERYTHING;
 use crate::model::Limits;
 
 const ROWS: [&str; 4] = [
@@ -141,4 +143,33 @@ fn columns_must_be_lists_of_one_length() {
     // The last value of a key counts: {'ts': [1], 'x': [], 'x': [2]}.
     let body = b"}(X\x02\0\0\0ts](J\x80\x99ffeX\x01\0\0\0x]X\x01\0\0\0x](K\x02eu.";
     assert_eq!(outcome(body), "1718000000  [0, 0, 0] [0, 0, 0, 0]");
+}
+
+#[test]
+fn tuple_leaves_in_batches_while_it_is_read_and_is_not_held() {
+    let row = |media_key: &str| dict(&[("ts", TIMESTAMP), ("mid", &text(media_key))]);
+    let rows: Vec<Vec<u8>> = (0..3000).map(|number| row(&format!("m{number}"))).collect();
+    let body = [b"(".as_slice(), &rows.concat(), b"t."].concat();
+    let limits = Limits { decoder_bytes_max: 400 << 10, ..Limits::default() };
+    KEEPS_EVERYTHING.set(true);
+    let held = read_within(&body, &limits);
+    KEEPS_EVERYTHING.set(false);
+    assert!(matches!(held, Err(DecodeError::LimitExceeded { .. })), "{held:?}");
+    let (read, decoded) = read_within(&body, &limits).unwrap();
+    assert_eq!((read.len(), decoded.shape), (3000, Shape::Rows));
+    assert_eq!(read[2999], "1718000000 m2999 [0, 0, 0] [0, 0, 0, 0]");
+}
+
+#[test]
+fn mark_before_a_dict_may_begin_something_else_than_a_tuple_of_rows() {
+    let row = dict(&[("ts", TIMESTAMP)]);
+    let line = "1718000000  [0, 0, 0] [0, 0, 0, 0]";
+    let read_as = |tail: &[u8]| outcome(&[b"(".as_slice(), &row, &row, tail].concat());
+    assert_eq!(read_as(b"t."), [line; 2].join("\n"));
+    assert_eq!(read_as(b"l."), [line; 2].join("\n"));
+    assert_eq!(read_as(b"t0]."), "", "the top of the stack counts");
+    let other = [b"t0(".as_slice(), &row, b"t."].concat();
+    assert_eq!(read_as(&other), line);
+    let nested = [b"t(".as_slice(), &row, b"tt."].concat();
+    assert!(read_as(&nested).ends_with("(TUPLE)"), "{}", read_as(&nested));
 }

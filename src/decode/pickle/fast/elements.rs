@@ -14,11 +14,15 @@ use super::super::machine::Machine;
 use super::super::memo::Word;
 use super::super::opcode as op;
 use super::super::stack::Stack;
+use super::super::text;
 use super::super::value::Value;
 use super::fields::Draft;
 use super::keys::word_at;
 use super::scan::{Scan, is_text};
 use super::{AHEAD_BYTES, Fast, NESTING_MIN, RESTS_MAX, UNREAD_BYTES_MAX};
+
+/// Numbers that are appended together.
+const DECIMALS_MAX: usize = 64;
 
 /// Where runs are tried.
 #[derive(Default)]
@@ -134,6 +138,7 @@ impl Scan<'_> {
             op::BINFLOAT => return self.floats(stack),
             op::SHORT_BINUNICODE => self.short_text(stack).or_else(|| self.other_element(op::SHORT_BINUNICODE, stack)),
             op::APPEND => self.append(stack),
+            code @ (op::INT | op::FLOAT) => self.decimals(stack).or_else(|| self.other_element(code, stack)),
             code if is_put(code) => self.put_top(stack),
             op::EMPTY_LIST => self.ads_to_ids(fast, stack, numbers),
             op::MARK if self.is_old_start(op::LIST) => self.ads_to_ids(fast, stack, numbers),
@@ -186,6 +191,43 @@ impl Scan<'_> {
         }
         self.protocols |= 1 << 1;
         (self.at > first).then_some(())
+    }
+
+    /// Numbers in decimal, each of which is appended to the list on top at once.
+    fn decimals(&mut self, stack: &mut Stack) -> Option<()> {
+        let Ok(Value::List(list)) = stack.top() else { return None };
+        let (start, mut numbers, mut length) = (self.at, [Value::None; DECIMALS_MAX], 0);
+        while let Some(slot) = numbers.get_mut(length) {
+            let Some((number, end)) = self.decimal_value() else { break };
+            if self.bytes.get(end) != Some(&op::APPEND) {
+                break;
+            }
+            *slot = number;
+            length += 1;
+            self.at = end + 1;
+        }
+        if length == 0 {
+            return None;
+        }
+        let appended = self.store.append_all(list, &numbers[..length]);
+        if appended.is_err() {
+            self.at = start;
+        }
+        appended.ok()
+    }
+
+    /// A number in decimal, and where it ends.
+    fn decimal_value(&mut self) -> Option<(Value, usize)> {
+        let start = self.at;
+        match self.peek()? {
+            op::INT => self.decimal(start).map(|(number, end)| (Value::Int(number), end)),
+            op::FLOAT => {
+                let float = text::float(self.line()?);
+                let end = std::mem::replace(&mut self.at, start);
+                Some((Value::Float(float.ok()?), end))
+            }
+            _ => None,
+        }
     }
 
     /// A text of up to eight bytes that is known, and its memo opcode.

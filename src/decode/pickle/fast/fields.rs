@@ -101,9 +101,20 @@ impl Scan<'_> {
                 self.memo.push(word, &mut self.store.budget).ok()?;
                 Some(at + 5)
             }
-            op::BINPUT | op::PUT | op::MEMOIZE => self.other_put(at, word),
+            op::PUT => self.decimal_put(at, word),
+            op::BINPUT | op::MEMOIZE => self.other_put(at, word),
             _ => Some(at),
         }
+    }
+
+    #[inline(never)]
+    fn decimal_put(&mut self, at: usize, word: Word) -> Option<usize> {
+        let (index, end) = self.digits(at + 1)?;
+        if u64::try_from(index).ok()? != self.memo.next() {
+            return None;
+        }
+        self.memo.push(word, &mut self.store.budget).ok()?;
+        Some(end)
     }
 
     #[inline(never)]
@@ -141,6 +152,7 @@ impl Scan<'_> {
             op::BININT1 => Some((i64::from(operand as u8), at + 2)),
             op::BININT2 => Some((i64::from(operand as u16), at + 3)),
             op::BININT => Some((i64::from(operand as i32), at + 5)),
+            op::INT => self.decimal(at),
             _ => None,
         }
     }

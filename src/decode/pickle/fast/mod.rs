@@ -117,6 +117,8 @@ impl Fast {
 enum After {
     /// Another row or the opcode that lists them all.
     Listed,
+    /// Another row or the opcode that makes them a tuple.
+    InTuple,
     /// The opcode that lists this one.
     Append,
     Stop,
@@ -126,7 +128,8 @@ impl After {
     /// Where the row that ends at a place ends with what is its own of that.
     fn end(self, bytes: &[u8], at: usize) -> Option<usize> {
         match (self, *bytes.get(at)?) {
-            (After::Listed, op::EMPTY_DICT | op::APPENDS) => Some(at),
+            (After::Listed, op::EMPTY_DICT | op::APPENDS) | (After::InTuple, op::EMPTY_DICT | op::TUPLE) => Some(at),
+            (After::InTuple, op::MARK) if bytes.get(at + 1) == Some(&op::DICT) => Some(at),
             (After::Append, op::APPEND) | (After::Stop, op::STOP) => Some(at + 1),
             _ => None,
         }
@@ -140,12 +143,16 @@ impl Machine<'_> {
         if self.store.length(list) == 0 || !self.memo.is_dense() || !self.fast.is_to_try() {
             return Ok(());
         }
-        let after = if self.stack.marks() == 1 { After::Listed } else { After::Append };
+        let after = match self.stack.marks() {
+            1 if self.top_level.tuple().is_some() => After::InTuple,
+            1 => After::Listed,
+            _ => After::Append,
+        };
         loop {
             self.begin_row();
             let read = self.fast_rows_of_window(after, 0, rows)?;
             if read.rows > 0 {
-                self.stack.taken = after == After::Listed;
+                self.stack.taken = after != After::Append;
                 self.store.count_elements(list, read.rows)?;
             }
             if !read.is_early {
@@ -180,7 +187,7 @@ impl Machine<'_> {
             at += 9;
             frame_bytes = Some(u64::from_le_bytes(*length));
         }
-        if bytes.get(at) != Some(&op::EMPTY_DICT) {
+        if !matches!(bytes.get(at..), Some([op::EMPTY_DICT, ..] | [op::MARK, op::DICT, ..])) {
             return Ok(false);
         }
         self.frame_end = frame_bytes.map(|length| self.reader.offset() + at as u64 + length);

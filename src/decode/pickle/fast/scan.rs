@@ -247,6 +247,37 @@ impl<'p> Scan<'p> {
         Some(&rest[..length])
     }
 
+    /// An integer of a few digits, and where its line ends.
+    #[inline]
+    pub fn digits(&self, at: usize) -> Option<(i64, usize)> {
+        /// So many digits fit, and a line may be as long.
+        const DIGITS_MAX: usize = 18;
+        let negative = self.bytes.get(at) == Some(&b'-');
+        let start = at + usize::from(negative);
+        let (mut number, mut end) = (0, start);
+        loop {
+            match *self.bytes.get(end)? {
+                digit @ b'0'..=b'9' => number = number * 10 + i64::from(digit - b'0'),
+                b'\n' => break,
+                _ => return None,
+            }
+            end += 1;
+            if end - start > DIGITS_MAX {
+                return None;
+            }
+        }
+        let fits = end > start && end - at <= self.text_bytes_max;
+        fits.then_some((if negative { -number } else { number }, end + 1))
+    }
+
+    /// The integer of INT, and where it ends; `01` and `00` are none.
+    #[inline]
+    pub fn decimal(&self, at: usize) -> Option<(i64, usize)> {
+        let (number, end) = self.digits(at + 1)?;
+        let is_bool = self.bytes.get(at + 1) == Some(&b'0') && end == at + 4;
+        (!is_bool).then_some((number, end))
+    }
+
     /// A value that is no container, or one from the memo.
     #[inline]
     pub fn value(&mut self) -> Option<Value> {
