@@ -142,7 +142,9 @@ impl<'a> Lane<'a> {
             std::fs::remove_file(log).unwrap();
         }
         self.queues += 1;
-        self.world.cloud.renew_queue(&format!("crashes-{}-{}", self.number, self.queues)).await;
+        // By the bucket, which no other lane of this process has.
+        let name = format!("{}-{}", self.world.cloud.bucket, self.queues);
+        self.world.cloud.renew_queue(&name).await;
         self.world.set("XC2__SOURCE__URL", &self.world.cloud.queue_url.clone());
         for message in self.messages() {
             self.world.cloud.send(&message).await;
