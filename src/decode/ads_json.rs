@@ -128,17 +128,24 @@ fn read(text: &[u8], fields: &Fields) -> Result<FoundIds, serde_json::Error> {
     Ok(ids)
 }
 
-/// Replaces what Python's `json` reads beyond the standard. Outside of strings `NaN`, `Infinity` and `-Infinity` become a
-/// number that is no integer either; the blanks around it keep what was no JSON from becoming some. Inside of them an
-/// escaped surrogate, which may be a lone one, becomes U+FFFD.
+/// Replaces what Python's `json` reads beyond the standard, or beyond a double. Outside of strings `NaN`, `Infinity`,
+/// `-Infinity` and numbers of any size, which are infinite or integers of more than 64 bits there, become a number that is
+/// no integer either; the blanks around it keep what was no JSON from becoming some. Inside of them an escaped surrogate,
+/// which may be a lone one, becomes U+FFFD.
 fn strict_json(text: &[u8]) -> Cow<'_, [u8]> {
     const NON_NUMBERS: [&[u8]; 3] = [b"NaN", b"-Infinity", b"Infinity"];
     let mut replaced = Vec::new();
     let (mut at, mut copied, mut in_string) = (0, 0, false);
     while let Some(&byte) = text.get(at) {
         let non_number = NON_NUMBERS.into_iter().find(|word| !in_string && text[at..].starts_with(word));
-        let replacement: Option<(usize, &[u8])> = match non_number {
-            Some(word) => Some((word.len(), b" 0.5 ")),
+        let number_bytes = if in_string { 0 } else { number_bytes(&text[at..]) };
+        if number_bytes > 0 && non_number.is_none() && !is_beyond_doubles(&text[at..at + number_bytes]) {
+            at += number_bytes;
+            continue;
+        }
+        let replacement: Option<(usize, &[u8])> = match non_number.map(<[u8]>::len) {
+            Some(length) => Some((length, b" 0.5 ")),
+            None if number_bytes > 0 => Some((number_bytes, b" 0.5 ")),
             None if in_string && is_escaped_surrogate(&text[at..]) => Some((6, br"\ufffd")),
             None => None,
         };
@@ -157,6 +164,32 @@ fn strict_json(text: &[u8]) -> Cow<'_, [u8]> {
     }
     replaced.extend_from_slice(&text[copied..]);
     Cow::Owned(replaced)
+}
+
+/// The length of the number that a text begins with (RFC 8259, section 6); 0 where it begins with none.
+fn number_bytes(text: &[u8]) -> usize {
+    let digits = |from: usize| text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let start = usize::from(text.first() == Some(&b'-'));
+    let mut end = match text.get(start) {
+        Some(b'0') => start + 1,
+        Some(b'1'..=b'9') => start + digits(start),
+        _ => return 0,
+    };
+    if text.get(end) == Some(&b'.') && digits(end + 1) > 0 {
+        end += 1 + digits(end + 1);
+    }
+    if matches!(text.get(end), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(text.get(end + 1), Some(b'+' | b'-')));
+        let exponent = text.get(end + 1 + sign).map_or(0, |_| digits(end + 1 + sign));
+        if exponent > 0 {
+            end += 1 + sign + exponent;
+        }
+    }
+    end
+}
+
+fn is_beyond_doubles(number: &[u8]) -> bool {
+    std::str::from_utf8(number).is_ok_and(|number| number.parse::<f64>().is_ok_and(f64::is_infinite))
 }
 
 fn is_escaped_surrogate(text: &[u8]) -> bool {

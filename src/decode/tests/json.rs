@@ -21,6 +21,17 @@ use crate::model::RejectReason::{self, AdsUnreadable, IdNotAnInteger};
 #[case(r#"[{"aid": 9223372036854775808}]"#, Err(IdNotAnInteger))]
 #[case(r#"[{"aid": 99999999999999999999999}]"#, Err(IdNotAnInteger))]
 #[case(r#"[{"aid": 1.5}]"#, Err(IdNotAnInteger))]
+#[case(r#"[{"aid": 1E400}]"#, Err(IdNotAnInteger))]
+#[case(r#"[{"aid": -1.5e+400, "did": 7}]"#, Err(IdNotAnInteger))]
+#[case(r#"[{"aid": 0e400, "did": 1e-400}]"#, Ok([0; 3]))]
+#[case(r#"[{"aid": 0e400, "did": 7}]"#, Ok([0, 0, 7]))]
+#[case(r#"[{"x": 1E400, "aid": 7, "y": "1E400"}, 1E999]"#, Ok([7, 0, 0]))]
+#[case(r#"[{"x": "\\", "y": "\"1E400", "aid": 1E400}]"#, Err(IdNotAnInteger))]
+#[case(r#"[{"aid": 01E400}]"#, Err(AdsUnreadable))]
+#[case(r#"[{"aid": 1E400.5}]"#, Err(AdsUnreadable))]
+#[case(r#"[{"aid": +1E400}]"#, Err(AdsUnreadable))]
+#[case(r#"[{"aid": 1E400 1}]"#, Err(AdsUnreadable))]
+#[case(r#"[{1E400: 1}]"#, Err(AdsUnreadable))]
 #[case(r#"[{"aid": "1"}]"#, Err(IdNotAnInteger))]
 #[case(r#"[{"aid": [{}]}]"#, Err(IdNotAnInteger))]
 #[case(r#"[{"aid": {"a": 1}}]"#, Err(IdNotAnInteger))]
@@ -42,6 +53,17 @@ use crate::model::RejectReason::{self, AdsUnreadable, IdNotAnInteger};
 #[case(r#"[{"aid": "\"#, Err(AdsUnreadable))]
 fn ids_of_the_first_object(#[case] text: &str, #[case] expected: Result<[i64; 3], RejectReason>) {
     assert_eq!(parse(text.as_bytes(), &Fields::of(&schema())), expected);
+}
+
+#[rstest]
+#[case("9".repeat(400))]
+#[case("-".to_owned() + &"9".repeat(400))]
+#[case("9".repeat(400) + ".0")]
+fn number_of_any_size_is_a_number(#[case] number: String) {
+    let parsed = |text: String| parse(text.as_bytes(), &Fields::of(&schema()));
+    assert_eq!(parsed(format!(r#"[{{"aid": {number}}}]"#)), Err(IdNotAnInteger));
+    assert_eq!(parsed(format!(r#"[{{"aid": {number}x}}]"#)), Err(AdsUnreadable));
+    assert_eq!(parsed(format!(r#"[{{"x": {number}, "aid": 5}}]"#)), Ok([5, 0, 0]));
 }
 
 #[test]
