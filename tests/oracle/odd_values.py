@@ -33,20 +33,15 @@ JSON_PIECES = (
     "", " ", "\x0c", "\x00", "\ufeff", "[", "]", "{", "}", ",", ":", '"', "\\", "\\u0061id", "\\ud800", "\\ud83d\\ude00", "\n", "-",
     "0", "1.0", "1e2", "-0.0", "01", "1.", ".5", "+1", "NaN", "-Infinity", "Infinity", "-NaN", "true", "null", "nul",
     "9223372036854775807", "9223372036854775808", "-9223372036854775808", "0.99999999999999999999",
-    "1e-400", '"aid":7,', '"did":null,', "[" * 120 + "]" * 120, '{"a":' * 200 + "1" + "}" * 200, "/**/", "9007199254740993.0",
+    "1e-400", '"aid":7,', '"did":null,', "1E400", "9" * 400, "-" + "9" * 400 + ".0", "[" * 120 + "]" * 120, '{"a":' * 200 + "1" + "}" * 200, "/**/", "9007199254740993.0",
 )  # fmt: skip
-
-#: Numbers in JSON that the program is known to read otherwise than Python: beyond a double's range, which Python reads as
-#: an infinite float or as an integer of any size. Both reject the row, for another reason.
-KNOWN_JSON_PIECES = ("1E400", "9" * 400, "9" * 400 + ".0")
 
 
 class Values:
     """The values of one file. `pool` holds some that were made before, to be shared."""
 
-    def __init__(self, random, known=False):
+    def __init__(self, random):
         self.random = random
-        self.json_pieces = JSON_PIECES + KNOWN_JSON_PIECES if known else JSON_PIECES
         self.pool = []
         self.oddness = random.choice((0.02, 0.1, 0.3))
 
@@ -121,9 +116,9 @@ class Values:
         text = json.dumps(ads, ensure_ascii=self.random.random() < 0.5)
         while self.random.random() < 0.4:
             at = self.random.randrange(len(text) + 1)
-            text = text[:at] + self.random.choice(self.json_pieces) + text[at + self.random.choice((0, 0, 1, 4)) :]
+            text = text[:at] + self.random.choice(JSON_PIECES) + text[at + self.random.choice((0, 0, 1, 4)) :]
         if self.random.random() < 0.3:  # a piece where a number stood, which is often valid
-            text = '[{"aid": %s, "did": 12}]' % self.random.choice(self.json_pieces)
+            text = '[{"aid": %s, "did": 12}]' % self.random.choice(JSON_PIECES)
         return text if self.random.random() < 0.7 else text.encode("utf-8", "surrogatepass")
 
     def counter(self):
@@ -178,9 +173,18 @@ class Values:
     def deep(self):
         """Up to the deepest that may be: row and list around it are two more."""
         value = self.text()
+        if self.random.random() < 0.3:
+            return self.deep_through_keys()
         for _ in range(self.random.choice((5, 30, 55))):
             value = self.random.choice(([value], (value,), {self.random.choice(NAMES): value}, [1, value], {"k": value, 2: None}))
         return value
+
+    def deep_through_keys(self):
+        """What can be hashed, within each other, as a key or in a set; now and then deeper than may be."""
+        value = self.text()
+        for _ in range(self.random.choice((3, 10, 20)) if self.random.random() < 0.98 else 70):
+            value = self.random.choice(((value,), (1, value), frozenset((value,))))
+        return self.random.choice(({value: 1}, {value}, [value], {"k": {value: None}}))
 
     def key(self):
         return self.random.choice(NAMES) + "_" if self.random.random() < 0.3 else self.hashable()

@@ -94,8 +94,7 @@ impl Machine<'_> {
         self.store.expect_items(id, fields)?;
         for item in items.chunks_exact(2) {
             let (key, value) = (item[0], item[1]);
-            refuse_payload(key)?;
-            self.store.attach_to_dict(id, value)?;
+            self.store.attach_to_dict(id, key, value)?;
             match key {
                 Value::JsonAds(_) => return Err(not_kept()),
                 // Of an object's state.
@@ -151,21 +150,30 @@ impl Machine<'_> {
     /// ADDITEMS and FROZENSET: the elements matter to nothing, but they must be able to be elements.
     pub(super) fn set(&mut self, code: u8) -> Result<(), Fault> {
         let from = self.stack.pop_mark()?;
+        let set = match code {
+            op::ADDITEMS => self.stack.below(from)?,
+            _ => self.store.add_set(true, None)?,
+        };
         for &item in self.stack.from(from) {
             refuse_payload(item)?;
             if !self.store.is_hashable(item) {
                 return Err(PickleFault::UnhashableKey.into());
             }
-        }
-        if code == op::ADDITEMS {
-            if self.stack.below(from)? != Value::Set {
-                return Err(PickleFault::WrongOperand("a set").into());
+            if let Value::Set(id) | Value::FrozenSet(id) = set {
+                self.store.attach_to_set(id, item)?;
             }
-            self.stack.truncate(from);
-            return Ok(());
         }
-        self.stack.truncate(from);
-        self.push(Value::Opaque { hashable: true })
+        match (code, set) {
+            (op::ADDITEMS, Value::Set(_)) => {
+                self.stack.truncate(from);
+                Ok(())
+            }
+            (op::ADDITEMS, _) => Err(PickleFault::WrongOperand("a set").into()),
+            _ => {
+                self.stack.truncate(from);
+                self.push(set)
+            }
+        }
     }
 
     /// Finds a constructor by its names, or refuses it by them.

@@ -153,8 +153,8 @@ impl Global {
             Global::Encode => encode(arguments, store, fields),
             Global::EmptyBytes if arguments.is_empty() => Ok(Value::Utf8(store.add_text(b"")?)),
             Global::ByteArray => byte_array(arguments, store, fields),
-            Global::Set => Ok(Value::Set),
-            Global::FrozenSet | Global::DateOrTime | Global::Timedelta => Ok(Value::Opaque { hashable: true }),
+            Global::Set | Global::FrozenSet => store.add_set(self == Global::FrozenSet, arguments.first().copied()),
+            Global::DateOrTime | Global::Timedelta => Ok(Value::Opaque { hashable: true }),
             Global::GetAttr => match arguments {
                 [Value::Global(Global::ZoneInfo), name] if store.key_text(*name, fields) == Some("_unpickle") => {
                     Ok(Value::Global(Global::ZoneInfoUnpickle))
@@ -270,7 +270,7 @@ fn ordered_dict(arguments: &[Value], store: &mut Store) -> Result<Value, Fault> 
             return Err(PickleFault::UnhashableKey.into());
         }
         refuse_ads(&[key])?;
-        store.attach_to_dict(id, value)?;
+        store.attach_to_dict(id, key, value)?;
         if let Value::Field(field) = key {
             store.set(id, field, value)?;
         }

@@ -160,7 +160,10 @@ impl<'a> Machine<'a> {
             op::EMPTY_DICT | op::DICT => self.dict(code)?,
             op::SETITEM | op::SETITEMS => self.set_items(code)?,
             op::EMPTY_TUPLE | op::TUPLE | op::TUPLE1 | op::TUPLE2 | op::TUPLE3 => self.tuple(code, rows)?,
-            op::EMPTY_SET => self.push(Value::Set)?,
+            op::EMPTY_SET => {
+                let set = self.store.add_set(false, None)?;
+                self.push(set)?;
+            }
             op::ADDITEMS | op::FROZENSET => self.set(code)?,
 
             op::MARK => self.mark()?,

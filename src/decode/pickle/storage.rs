@@ -7,6 +7,7 @@
 mod ads;
 mod items;
 mod json;
+mod nesting;
 mod rollback;
 mod sequences;
 
@@ -25,7 +26,7 @@ pub use ads::{not_kept, refuse_ads};
 use items::Items;
 pub use items::Run;
 
-/// A list or a tuple.
+/// A list, a tuple or a set.
 #[derive(Clone, Copy, Debug)]
 struct Sequence {
     first: Value,
@@ -284,46 +285,6 @@ impl Store {
         self.items(id).iter().find(|entry| entry.0 == field).map(|entry| entry.1)
     }
 
-    /// Counts `child` into the nesting of `parent`: the depth that the parent has with it.
-    #[inline]
-    fn attach(&mut self, child: Value, parent: Value) -> Result<u16, Fault> {
-        match child {
-            Value::List(_) | Value::Tuple(_) | Value::Dict(_) => self.attach_container(child, parent),
-            Value::Ads(_) => self.depth_with_ads(),
-            _ => Ok(0),
-        }
-    }
-
-    fn attach_container(&mut self, child: Value, parent: Value) -> Result<u16, Fault> {
-        if child == parent {
-            return Ok(0);
-        }
-        let node = match child {
-            Value::List(id) | Value::Tuple(id) => &mut self.sequences[id as usize].node,
-            Value::Dict(id) => &mut self.dicts[id as usize].node,
-            _ => return Ok(0),
-        };
-        if node.attached {
-            return Ok(0);
-        }
-        node.attached = true;
-        let depth = node.depth.saturating_add(1);
-        self.check_depth(depth)?;
-        if usize::from(depth) > self.nesting_max {
-            return Err(Limit::Nesting.into());
-        }
-        Ok(depth)
-    }
-
-    /// Counts the value of a dict's item into the dict's nesting.
-    pub fn attach_to_dict(&mut self, id: u32, value: Value) -> Result<(), Fault> {
-        refuse_payload(value)?;
-        let depth = self.attach(value, Value::Dict(id))?;
-        let node = &mut self.dicts[id as usize].node;
-        node.depth = node.depth.max(depth);
-        Ok(())
-    }
-
     /// From here on a change to what the row depends on is an error. What it depends on: its own fields, whether its
     /// `ads` are empty, and the fields of their first element.
     pub fn freeze(&mut self, row: Value, ads: FieldId) {
@@ -346,7 +307,7 @@ impl Store {
 
     pub fn is_hashable(&self, value: Value) -> bool {
         match value {
-            Value::Dict(_) | Value::List(_) | Value::Ads(_) | Value::Set | Value::ByteArray(_) => false,
+            Value::Dict(_) | Value::List(_) | Value::Ads(_) | Value::Set(_) | Value::ByteArray(_) => false,
             Value::Tuple(id) => self.sequences[id as usize].hashable,
             Value::Opaque { hashable } => hashable,
             _ => true,

@@ -11,7 +11,7 @@ pub struct Span {
     pub length: u32,
 }
 
-/// A Python value. Lists, tuples and dicts are named by their place in the store: equal names are the same object.
+/// A Python value. Lists, tuples, sets and dicts are named by their place in the store: equal names are the same object.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
     /// No value at all: a field that a row does not have.
@@ -48,8 +48,9 @@ pub enum Value {
     /// JSON text of which no more is kept.
     JsonAds(u32),
     Tuple(u32),
-    /// A set whose elements are not kept.
-    Set,
+    /// A set, and a frozenset: their elements are not kept.
+    Set(u32),
+    FrozenSet(u32),
     /// `bytearray`.
     ByteArray(Span),
     /// Text or bytes longer than a field may be: they can only be an array's.
@@ -86,8 +87,9 @@ impl Value {
             Self::Utf8(span) | Self::Bytes(span) => span.at & INTERNED == 0,
             Self::Long(_) | Self::Digits(_) | Self::Dict(_) | Self::List(_) | Self::Tuple(_) => true,
             Self::Ads(_) | Self::JsonAds(_) => true,
+            Self::Set(_) | Self::FrozenSet(_) => true,
             Self::Absent | Self::None | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Field(_) => false,
-            Self::Decimal { .. } | Self::Set | Self::Opaque { .. } | Self::Global(_) => false,
+            Self::Decimal { .. } | Self::Opaque { .. } | Self::Global(_) => false,
             Self::ByteArray(span) => span.at & INTERNED == 0,
             Self::Time(_) | Self::Duration(_) | Self::Offset(_) | Self::NotAvailable | Self::Missing => false,
             // These are kept to the dump's end, with what an object refers to.

@@ -174,6 +174,31 @@ fn deep_nesting_is_limited_and_costs_no_stack() {
     assert_eq!(outcome(&nest(b"]", b"a", 64)), "not_a_row: 1 row (first 0)");
 }
 
+/// A row with an unknown field that holds, or whose key is, what the opcodes make of a mark, a text and a depth.
+#[rstest]
+#[case(b"}", b"(", b"\x91", b"Ns")] // a frozenset that is a key
+#[case(b"}U\x01k", b"(", b"\x91", b"s")]
+#[case(b"}", b"", b"\x85", b"Ns")] // a tuple that is a key
+#[case(b"}U\x01k\x8f(", b"", b"\x85", b"\x90s")] // tuples in a set
+#[case(b"}U\x01k", b"c__builtin__\nfrozenset\n]", b"a\x85R", b"s")] // as protocols 0 to 3 write it
+#[case(b"}U\x01kc__builtin__\nset\n]", b"", b"\x85", b"a\x85Rs")]
+fn nesting_is_counted_through_keys_and_sets(
+    #[case] before: &[u8],
+    #[case] open: &[u8],
+    #[case] close: &[u8],
+    #[case] after: &[u8],
+) {
+    let nested = |times: usize| {
+        let parts = [b"]".as_slice(), before, &open.repeat(times), b"U\x01x", &close.repeat(times), after, b"a."];
+        parts.concat()
+    };
+    // Within the row, which is in the list; a set around them is one more.
+    let room = if before.ends_with(b"(") || before.ends_with(b"]") { 61 } else { 62 };
+    assert_eq!(outcome(&nested(room)), "timestamp_missing: 1 row (first 0)");
+    assert_eq!(limit_of(&nested(room + 1)), Limit::Nesting);
+    assert_eq!(limit_of(&nested(5_000)), Limit::Nesting);
+}
+
 #[test]
 fn billion_laughs_cost_nothing() {
     let started = Instant::now();

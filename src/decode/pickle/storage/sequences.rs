@@ -18,7 +18,7 @@ impl Store {
         Ok(Value::Tuple(id))
     }
 
-    fn add_sequence(&mut self, hashable: bool) -> Result<u32, Fault> {
+    pub(super) fn add_sequence(&mut self, hashable: bool) -> Result<u32, Fault> {
         let node = Node { depth: 1, ..Node::default() };
         let sequence = Sequence { first: Value::Absent, length: 0, rest: NOWHERE, node, hashable };
         let id = place(self.sequences.len())?;
