@@ -29,6 +29,8 @@ pub(crate) struct Inflate<'a> {
     /// Handed out so far.
     pub inflated_bytes: u64,
     ceiling: Ceiling,
+    /// Why nothing more comes. It may have been found behind bytes that are handed out first: a person wants to see them.
+    failed: Option<DecodeError>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -71,11 +73,29 @@ impl<'a> Inflate<'a> {
             members: 0,
             inflated_bytes: 0,
             ceiling: Ceiling::of(body.len(), gzip, limits),
+            failed: None,
         }
+    }
+
+    /// Why nothing more comes: what the last `read` reported, or the next one will.
+    pub fn failed(&self) -> Option<&DecodeError> {
+        self.failed.as_ref()
     }
 
     /// Fills the start of `out` and says how far; 0 is the verified end. `out` is not empty.
     pub fn read(&mut self, out: &mut [u8]) -> Result<usize, DecodeError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let read = self.read_on(out);
+        if let Err(error) = &read {
+            // The first one counts: a damaged member may exceed a limit by what it gives last.
+            return Err(self.failed.get_or_insert_with(|| error.clone()).clone());
+        }
+        read
+    }
+
+    fn read_on(&mut self, out: &mut [u8]) -> Result<usize, DecodeError> {
         let read = loop {
             match self.state {
                 State::Plain => break self.copy(out),
@@ -123,14 +143,18 @@ impl<'a> Inflate<'a> {
         let read = (self.deflate.total_out() - out_before) as usize;
         self.at += taken;
         self.member_crc.update(&out[..read]);
-        match status {
-            Ok(Status::StreamEnd) => self.trailer()?,
+        let checked = match status {
+            Ok(Status::StreamEnd) => self.trailer(),
             Ok(Status::Ok | Status::BufError) if taken == 0 && read == 0 => {
                 let ended = self.at == self.body.len();
-                return Err(self.fault(if ended { GzipFault::Truncated } else { GzipFault::Deflate }));
+                Err(self.fault(if ended { GzipFault::Truncated } else { GzipFault::Deflate }))
             }
-            Ok(Status::Ok | Status::BufError) => {}
-            Err(_) => return Err(self.fault(GzipFault::Deflate)),
+            Ok(Status::Ok | Status::BufError) => Ok(()),
+            Err(_) => Err(self.fault(GzipFault::Deflate)),
+        };
+        match checked {
+            Err(error) if read > 0 => self.failed = Some(error),
+            checked => checked?,
         }
         Ok(read)
     }

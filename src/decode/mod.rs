@@ -56,6 +56,7 @@ mod gzip;
 mod pickle;
 mod rows;
 mod rules;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -63,6 +64,9 @@ use arrow::array::RecordBatch;
 
 pub use columns::batch_schema;
 pub use error::{DecodeError, GzipFault, Limit, PickleFault};
+pub use survey::{
+    Breakage, Bytes, Executed, FieldSurvey, FoundReject, GzipHeader, Place, Producer, Survey, inflate, survey,
+};
 
 use crate::model::{Limits, LogSchema, Rejects};
 use error::Fault;
@@ -123,18 +127,43 @@ pub fn decode(
     limits: &Limits,
     sink: &mut dyn FnMut(&RecordBatch),
 ) -> Result<Decoded, DecodeError> {
+    let (decoded, whole) = decode_so_far(body, schema, limits, sink);
+    whole.map(|()| decoded)
+}
+
+/// As [`decode`], but says of an object that breaks what was read of it until then, for who looks at it.
+pub fn decode_so_far(
+    body: &[u8],
+    schema: &LogSchema,
+    limits: &Limits,
+    sink: &mut dyn FnMut(&RecordBatch),
+) -> (Decoded, Result<(), DecodeError>) {
     if body.len() as u64 > limits.object_bytes_max {
         let max = limits.object_bytes_max;
-        return Err(DecodeError::LimitExceeded { limit: Limit::ObjectBytes, max, offset: max });
+        let error = DecodeError::LimitExceeded { limit: Limit::ObjectBytes, max, offset: max };
+        return (Decoded::nothing(), Err(error));
     }
     let fields = Fields::of(schema);
     let object = Object { body, schema, limits, fields: &fields };
     let mut reading = Reading { keep: Keep::least(), hold_from: u64::MAX, batches_seen: 0, rows_seen: 0 };
     loop {
         match object.read(reading, sink) {
-            Ok(decoded) => return Ok(decoded),
-            Err(Stopped::Error(error)) => return Err(error),
-            Err(Stopped::ReadAgain(again)) => reading = again,
+            Ok(read) => return read,
+            Err(ReadAgain(again)) => reading = again,
+        }
+    }
+}
+
+impl Decoded {
+    fn nothing() -> Self {
+        Self {
+            rows: 0,
+            rejects: Rejects::default(),
+            inflated_bytes: 0,
+            gzip_members: 0,
+            protocol: 0,
+            shape: Shape::Empty,
+            dumps: 0,
         }
     }
 }
@@ -158,22 +187,24 @@ struct Reading {
     rows_seen: u64,
 }
 
-enum Stopped {
-    Error(DecodeError),
-    ReadAgain(Reading),
-}
+struct ReadAgain(Reading);
 
 impl Object<'_> {
-    fn read(&self, reading: Reading, sink: &mut dyn FnMut(&RecordBatch)) -> Result<Decoded, Stopped> {
+    fn read(
+        &self,
+        reading: Reading,
+        sink: &mut dyn FnMut(&RecordBatch),
+    ) -> Result<(Decoded, Result<(), DecodeError>), ReadAgain> {
         let mut rows = Rows::new(self.schema, self.fields, self.limits, reading.batches_seen, sink);
         let reader = Reader::new(Inflate::new(self.body, self.limits), self.limits.text_bytes_max);
         let mut machine = Machine::new(reader, self.schema, self.fields, self.limits);
         let (mut dumps, mut shape) = (0, Shape::Empty);
-        loop {
+        let whole = loop {
             match machine.reader.at_end() {
-                Ok(true) => break,
+                Ok(true) if dumps == 0 => break Err(DecodeError::Empty),
+                Ok(true) => break Ok(()),
                 Ok(false) => {}
-                Err(fault) => return Err(Stopped::Error(machine.place(fault))),
+                Err(fault) => break Err(blame(&mut machine, fault)),
             }
             let accepted_before = rows.accepted();
             let hold = dumps >= reading.hold_from;
@@ -183,20 +214,17 @@ impl Object<'_> {
             match read {
                 Ok(read) => shape = shape.and(read),
                 Err(Fault::Forgotten(keep)) if keep > reading.keep => {
-                    return Err(Stopped::ReadAgain(Reading { keep, ..seen }));
+                    return Err(ReadAgain(Reading { keep, ..seen }));
                 }
                 Err(Fault::RowsChanged) if !hold && rows_seen <= accepted_before => {
-                    return Err(Stopped::ReadAgain(Reading { hold_from: dumps, ..seen }));
+                    return Err(ReadAgain(Reading { hold_from: dumps, ..seen }));
                 }
-                Err(fault) => return Err(Stopped::Error(blame(machine, fault))),
+                Err(fault) => break Err(blame(&mut machine, fault)),
             }
             dumps += 1;
-        }
-        rows.flush().map_err(Stopped::Error)?;
-        if dumps == 0 {
-            return Err(Stopped::Error(DecodeError::Empty));
-        }
-        Ok(Decoded {
+        };
+        let whole = whole.and(rows.flush());
+        let decoded = Decoded {
             rows: rows.rows,
             rejects: rows.rejects,
             inflated_bytes: machine.reader.source.inflated_bytes,
@@ -204,13 +232,17 @@ impl Object<'_> {
             protocol: machine.protocol,
             shape,
             dumps,
-        })
+        };
+        Ok((decoded, whole))
     }
 }
 
 /// A pickle that makes no sense in a gzip stream that is damaged is the stream's fault, not its writer's.
-fn blame(mut machine: Machine<'_>, fault: Fault) -> DecodeError {
+fn blame(machine: &mut Machine<'_>, fault: Fault) -> DecodeError {
     let error = machine.place(fault);
+    if let Some(failed) = machine.reader.source.failed() {
+        return failed.clone();
+    }
     if matches!(error, DecodeError::Gzip { .. } | DecodeError::LimitExceeded { .. }) {
         return error;
     }

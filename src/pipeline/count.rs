@@ -86,12 +86,23 @@ pub fn count(
     snapshot: Arc<Snapshot>,
     seen: &mut dyn FnMut(&RecordBatch),
 ) -> Result<CountedBody, CountError> {
+    let (counted, whole) = count_so_far(body, rules, snapshot, seen);
+    whole.map(|()| counted)
+}
+
+/// As [`count`], but says of a body whose sums can't be trusted what was summed of it, for who looks at it.
+pub fn count_so_far(
+    body: &[u8],
+    rules: &Rules,
+    snapshot: Arc<Snapshot>,
+    seen: &mut dyn FnMut(&RecordBatch),
+) -> (CountedBody, Result<(), CountError>) {
     let Plan { dimensions, measures, .. } = rules.plan.as_ref();
     let mut enricher = Enricher::new(dimensions, measures, snapshot, rules.zone.clone());
     let mut rollup = Rollup::new(rules.plan.clone());
     let mut summed = Ok(());
     failpoint::pass("object.decode.before");
-    let decoded = decode::decode(body, &rules.schema, &rules.limits, &mut |batch| {
+    let (decoded, whole) = decode::decode_so_far(body, &rules.schema, &rules.limits, &mut |batch| {
         seen(batch);
         failpoint::pass("object.aggregate.before");
         // After the first error the rest is only read, so that a damaged object is called damaged.
@@ -102,12 +113,13 @@ pub fn count(
             summed = Err(CountError::TooManyCells { limit: rules.limits.cells_max });
         }
         failpoint::pass("object.aggregate.after");
-    })
-    .map_err(CountError::Decode)?;
+    });
     failpoint::pass("object.decode.after");
-    summed?;
-    if decoded.rejects.rows() as f64 > rules.max_reject_ratio * decoded.rows as f64 {
-        return Err(CountError::TooManyRejects { rows: decoded.rows, rejects: decoded.rejects });
-    }
-    Ok(CountedBody { rollup, decoded, unmapped: enricher.unmapped() })
+    let whole = whole.map_err(CountError::Decode).and(summed).and_then(|()| {
+        let Decoded { rows, rejects, .. } = &decoded;
+        let is_too_many = rejects.rows() as f64 > rules.max_reject_ratio * *rows as f64;
+        let too_many = || CountError::TooManyRejects { rows: *rows, rejects: rejects.clone() };
+        if is_too_many { Err(too_many()) } else { Ok(()) }
+    });
+    (CountedBody { rollup, decoded, unmapped: enricher.unmapped() }, whole)
 }

@@ -15,6 +15,7 @@
 mod batcher;
 pub mod count;
 mod deliveries;
+pub mod inspect;
 mod outage;
 mod poller;
 mod retry;

@@ -121,6 +121,18 @@ impl Chunk {
             }
     }
 
+    /// What pyarrow calls its type, as far as it matters here.
+    pub fn kind_name(&self) -> std::borrow::Cow<'static, str> {
+        match self.kind {
+            ArrowKind::Bits => "bool".into(),
+            ArrowKind::Packed(dtype) => dtype.name(),
+            ArrowKind::Text { offset_bytes: 4 } => "string".into(),
+            ArrowKind::Text { .. } => "large_string".into(),
+            ArrowKind::Null => "null".into(),
+            ArrowKind::Other => "of another type".into(),
+        }
+    }
+
     /// Of all its values together.
     fn text_bytes(&self, store: &Store) -> usize {
         let ArrowKind::Text { offset_bytes } = self.kind else { return 0 };

@@ -15,12 +15,12 @@ use crate::model::Limits;
 
 pub struct Column {
     pub length: usize,
-    source: Source,
+    pub(super) source: Source,
     /// Of pandas, where NaN stands for no value.
     of_pandas: bool,
 }
 
-enum Source {
+pub(super) enum Source {
     /// A list or tuple.
     Items(Value),
     Lane(Lane),

@@ -68,7 +68,7 @@ impl Resolver<'_> {
     }
 
     /// How many columns a block holds. pandas' own arrays, where they do not show it, are of one.
-    fn width(&self, values: Value) -> Result<usize, Fault> {
+    pub(super) fn width(&self, values: Value) -> Result<usize, Fault> {
         Ok(self.extent(values)?.map_or(1, |extent| extent.0))
     }
 
@@ -89,7 +89,7 @@ impl Resolver<'_> {
     }
 
     /// The names of the columns. `None` when they have none: the index is a range or has several levels.
-    fn labels(&mut self, axes: Value) -> Result<Option<Column>, Fault> {
+    pub(super) fn labels(&mut self, axes: Value) -> Result<Option<Column>, Fault> {
         let index = self.store.element(axes, 0).and_then(|axis| self.store.object(axis));
         let index =
             index.filter(|index| index.class == Global::NewIndex).ok_or_else(|| bad("a DataFrame without columns"))?;
@@ -116,7 +116,7 @@ impl Resolver<'_> {
     }
 
     /// Which row of a block of `width` rows is the column at `position`.
-    fn place(&mut self, placement: Value, width: usize, position: usize) -> Result<Option<usize>, Fault> {
+    pub(super) fn place(&mut self, placement: Value, width: usize, position: usize) -> Result<Option<usize>, Fault> {
         let slice = self.store.object(placement).filter(|object| object.class == Global::Slice);
         if let Some(slice) = slice {
             let part = |index| self.store.element(slice.arguments, index);

@@ -32,6 +32,8 @@ pub struct Machine<'a> {
     pub(super) frame_end: Option<u64>,
     /// The highest one that an opcode belongs to or PROTO names.
     pub protocol: u8,
+    /// What the dump that was read last holds, unless only rows were read of it.
+    pub(super) value: Value,
 }
 
 impl<'a> Machine<'a> {
@@ -49,6 +51,7 @@ impl<'a> Machine<'a> {
             top_level: TopLevel::default(),
             frame_end: None,
             protocol: 0,
+            value: Value::Absent,
         }
     }
 
@@ -61,6 +64,7 @@ impl<'a> Machine<'a> {
         self.top_level = TopLevel::new(hold, std::mem::take(&mut self.top_level));
         self.frame_end = None;
         self.keep = if hold { Keep::Everything } else { keep };
+        self.value = Value::Absent;
         self.begin_row();
         self.fast.begin_dump(self.store.epoch());
         if self.keep < Keep::Everything && self.fast_dump(rows)? {
@@ -71,7 +75,10 @@ impl<'a> Machine<'a> {
             Err(Fault::Pickle(_) | Fault::Global { .. } | Fault::Opcode) if self.stack.taken => {
                 Err(Fault::Forgotten(Keep::Everything))
             }
-            value => self.read_top_level(value?, rows),
+            value => {
+                self.value = value?;
+                self.read_top_level(self.value, rows)
+            }
         }
     }
 

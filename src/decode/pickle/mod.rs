@@ -1,5 +1,6 @@
 //! The streaming pickle machine: opcodes in, rows out.
 
+mod all_columns;
 mod arrow;
 mod blocks;
 mod budget;
@@ -17,19 +18,21 @@ mod names;
 mod numbers;
 mod numpy;
 mod objects;
-mod opcode;
+pub mod opcode;
 mod reader;
 mod stack;
 mod storage;
-mod text;
+pub mod text;
 mod top_level;
 mod value;
 
+pub use all_columns::{knows_global, number_of};
 pub use intern::TextName;
 #[cfg(test)]
 pub use keep::KEEPS_EVERYTHING;
 pub use keep::Keep;
 pub use machine::Machine;
+pub use numpy::Kind;
 pub use reader::Reader;
 pub use storage::{Store, not_kept};
 pub use text::decimal_text;

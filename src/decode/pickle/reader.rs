@@ -70,9 +70,16 @@ impl<'a> Reader<'a> {
         self.opcode_offset = self.offset();
     }
 
-    /// Inflates more while less than `bytes_max` is unread. False when nothing came.
+    /// Inflates more while less than `bytes_max` is unread. False when nothing came; why nothing comes is reported when
+    /// what is unread has been read.
     pub fn grow(&mut self, bytes_max: usize) -> Result<bool, Fault> {
-        if self.end - self.at >= bytes_max { Ok(false) } else { self.fill() }
+        if self.end - self.at >= bytes_max {
+            return Ok(false);
+        }
+        match self.fill() {
+            Err(_) if self.end > self.at => Ok(false),
+            grown => grown,
+        }
     }
 
     /// The next opcode's code. From here on errors are placed at it.

@@ -78,6 +78,11 @@ impl TopLevel {
         self.list
     }
 
+    /// Items of the dict whose keys are no known fields.
+    pub fn unknown(&self) -> impl Iterator<Item = (Value, Value)> {
+        self.unknown.iter().copied()
+    }
+
     pub fn is_dict(&self, id: u32) -> bool {
         self.dict == Some(id)
     }
@@ -120,7 +125,7 @@ impl Machine<'_> {
         }
     }
 
-    fn holds_columns(&self, id: u32) -> bool {
+    pub(super) fn holds_columns(&self, id: u32) -> bool {
         self.fields.scalars().any(|field| self.store.get(id, field).is_some_and(|value| self.may_be_column(value)))
     }
 
