@@ -7,6 +7,7 @@ mod alerts;
 mod commands;
 mod differential;
 mod faults;
+mod inspect;
 mod outages;
 mod sums;
 
