@@ -43,7 +43,7 @@
 //!
 //! `text_bytes_max` limits text and bytes that are values. An array's bytes, which are an argument to its constructor,
 //! may be longer, as long as all that is held stays within `decoder_bytes_max`; as a value of a list, a dict or a set
-//! they are refused. (Protocol 0 writes an array as one line of text, which may not be longer than a text.)
+//! they are refused.
 //!
 //! Sources: CPython's `pickletools.py` and `_pickle.c`; `__reduce__`, `__reduce_ex__` and `__setstate__` of the classes,
 //! which are named where they are read.

@@ -49,10 +49,16 @@ impl Budget {
 
     /// Appends to a vector that ends with the dump.
     pub fn extend_scattered(&mut self, vec: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Fault> {
-        let capacity = vec.capacity();
-        self.reserve(vec, bytes.len())?;
-        self.scattered += vec.capacity() - capacity;
+        self.reserve_scattered(vec, bytes.len())?;
         vec.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Makes room for more in a vector that ends with the dump.
+    pub fn reserve_scattered(&mut self, vec: &mut Vec<u8>, more: usize) -> Result<(), Fault> {
+        let capacity = vec.capacity();
+        self.reserve(vec, more)?;
+        self.scattered += vec.capacity() - capacity;
         Ok(())
     }
 

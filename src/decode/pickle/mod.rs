@@ -22,6 +22,7 @@ pub mod opcode;
 mod reader;
 mod stack;
 mod storage;
+mod strings;
 pub mod text;
 mod top_level;
 mod value;

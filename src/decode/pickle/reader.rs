@@ -156,6 +156,23 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Hands over a line of any length piece by piece, without the line feed. `take` says how much of a piece it took: all
+    /// of the last one.
+    pub fn long_line(&mut self, mut take: impl FnMut(&[u8], bool) -> Result<usize, Fault>) -> Result<(), Fault> {
+        loop {
+            let unread = &self.window[self.at..self.end];
+            let length = unread.iter().position(|&byte| byte == b'\n');
+            self.at += take(&unread[..length.unwrap_or(unread.len())], length.is_some())?;
+            if length.is_some() {
+                self.at += 1;
+                return Ok(());
+            }
+            if !self.fill()? {
+                return Err(PickleFault::Truncated.into());
+            }
+        }
+    }
+
     /// Appends what the source has next to what is unread; false at the end.
     fn fill(&mut self) -> Result<bool, Fault> {
         if self.at > 0 {

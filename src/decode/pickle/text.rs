@@ -171,31 +171,46 @@ fn unescape(escaped: &[u8]) -> Result<Vec<u8>, PickleFault> {
 /// The operand of UNICODE: Latin-1 with `\uXXXX` and `\UXXXXXXXX`. The result is UTF-8, surrogates included.
 pub fn raw_unicode_escape(escaped: &[u8]) -> Result<Vec<u8>, PickleFault> {
     let mut text = Vec::with_capacity(escaped.len());
+    unescape_unicode(escaped, true, &mut text)?;
+    Ok(text)
+}
+
+/// Bytes of UTF-8 that a byte of the operand becomes at most.
+pub const UTF8_PER_ESCAPED: usize = 2;
+
+/// Appends a piece of such an operand and says how much of it was read. An escape that the end of the piece may have cut
+/// off is left, unless the piece is the last.
+pub fn unescape_unicode(escaped: &[u8], is_last: bool, text: &mut Vec<u8>) -> Result<usize, PickleFault> {
     let mut rest = escaped.iter().copied();
-    while let Some(byte) = rest.next() {
+    loop {
+        let read = escaped.len() - rest.len();
+        let Some(byte) = rest.next() else { return Ok(read) };
         let digits = match (byte, rest.clone().next()) {
             (b'\\', Some(b'u')) => 4,
             (b'\\', Some(b'U')) => 8,
+            (b'\\', None) if !is_last => return Ok(read),
             (b'\\', Some(next)) => {
                 rest.next();
-                push_code_point(&mut text, u32::from(byte))?;
-                push_code_point(&mut text, u32::from(next))?;
+                push_code_point(text, u32::from(byte))?;
+                push_code_point(text, u32::from(next))?;
                 continue;
             }
             _ => {
-                push_code_point(&mut text, u32::from(byte))?;
+                push_code_point(text, u32::from(byte))?;
                 continue;
             }
         };
+        if rest.len() <= digits && !is_last {
+            return Ok(read);
+        }
         rest.next();
         let mut code = 0u32;
         for _ in 0..digits {
             let digit = rest.next().and_then(hex_digit).ok_or(PickleFault::BadText)?;
             code = code << 4 | digit;
         }
-        push_code_point(&mut text, code)?;
+        push_code_point(text, code)?;
     }
-    Ok(text)
 }
 
 fn hex_digit(byte: u8) -> Option<u32> {
@@ -305,6 +320,22 @@ mod tests {
     #[case(br"\Uffffffff", Err(PickleFault::BadText))]
     fn raw_unicode_escapes_are_read(#[case] line: &[u8], #[case] expected: Result<Vec<u8>, PickleFault>) {
         assert_eq!(raw_unicode_escape(line), expected);
+    }
+
+    #[rstest]
+    #[case(b"plain \xe9\\u20ac \\U0001f600\\\\u0041")]
+    #[case(br"a\\u0041\")]
+    #[case(br"\q\u005c\u005cu0041")]
+    fn escapes_that_come_in_pieces_are_read_as_in_one(#[case] line: &[u8]) {
+        for first in 0..=line.len() {
+            for second in first..=line.len() {
+                let (mut text, mut read) = (Vec::new(), 0);
+                for end in [first, second, line.len()] {
+                    read += unescape_unicode(&line[read..end], end == line.len(), &mut text).unwrap();
+                }
+                assert_eq!((read, Ok(text)), (line.len(), raw_unicode_escape(line)), "cut at {first} and {second}");
+            }
+        }
     }
 
     #[rstest]

@@ -303,7 +303,9 @@ fn long_text_is_refused_wherever_it_is_not_an_array() {
         other => panic!("{other:?}"),
     };
     let text = text(std::str::from_utf8(&long).unwrap());
-    for long in [&bytes(&long), &text, &call(&global("_codecs", "encode"), &[&text, &super::assemble::text("latin1")])]
+    let line = [b"V", long.as_slice(), b"\n"].concat();
+    for long in
+        [&bytes(&long), &text, &line, &call(&global("_codecs", "encode"), &[&text, &super::assemble::text("latin1")])]
     {
         assert_eq!(limit(&dump(&list(&[long]))), Limit::TextBytes);
         assert_eq!(limit(&dump(&dict(&[("ua", long)]))), Limit::TextBytes);
