@@ -3,8 +3,9 @@
 use super::output::print;
 use super::{CliError, open};
 use crate::config::Config;
+use crate::model::{HealthFact, HealthLevel};
+use crate::pipeline::HEARTBEAT;
 use crate::source::{self, Fetch, Objects, Queue, SourceSettings, SourceUrl, SqsQueue};
-use crate::store::HealthLevel;
 
 #[derive(clap::Args)]
 pub struct Args {}
@@ -21,13 +22,17 @@ impl Findings {
         self.line("ok      ", what, detail);
     }
 
-    fn warning(&mut self, what: &str, detail: impl std::fmt::Display) {
-        self.line("warning ", what, detail);
-    }
-
     fn failure(&mut self, what: &str, detail: impl std::fmt::Display) {
         self.failures += 1;
         self.line("FAILURE ", what, detail);
+    }
+
+    fn fact(&mut self, HealthFact { name, level, detail, advice }: HealthFact) {
+        match level {
+            HealthLevel::Ok => self.ok(name, detail),
+            HealthLevel::Warning => self.line("warning ", name, format!("{detail}; {advice}")),
+            HealthLevel::Failure => self.failure(name, format!("{detail}; {advice}")),
+        }
     }
 
     fn line(&mut self, level: &str, what: &str, detail: impl std::fmt::Display) {
@@ -41,7 +46,7 @@ pub async fn run(Args {}: Args, config: Config) -> Result<(), CliError> {
     findings.ok("configuration", format!("valid; reports {}", reports.join(", ")));
     let source = config.source();
     match &source {
-        Ok(settings) => check_source(settings, &mut findings).await,
+        Ok(settings) => check_source(&config, settings, &mut findings).await,
         Err(error) => findings.failure("source", error),
     }
     check_store(&config, &mut findings).await;
@@ -50,9 +55,9 @@ pub async fn run(Args {}: Args, config: Config) -> Result<(), CliError> {
     if findings.failures == 0 { Ok(()) } else { Err(CliError::Said) }
 }
 
-async fn check_source(settings: &SourceSettings, findings: &mut Findings) {
+async fn check_source(config: &Config, settings: &SourceSettings, findings: &mut Findings) {
     let checked = match &settings.url {
-        SourceUrl::Sqs(_) => check_queue(settings, findings).await,
+        SourceUrl::Sqs(_) => check_queue(config, settings, findings).await,
         SourceUrl::Bucket { bucket, .. } => check_bucket(settings, bucket, findings).await,
         SourceUrl::Folder(_) => {
             let opened = source::open(settings).await;
@@ -71,24 +76,10 @@ async fn check_bucket(settings: &SourceSettings, bucket: &str, findings: &mut Fi
     Ok(())
 }
 
-async fn check_queue(settings: &SourceSettings, findings: &mut Findings) -> Result<(), String> {
+async fn check_queue(config: &Config, settings: &SourceSettings, findings: &mut Findings) -> Result<(), String> {
     let queue = SqsQueue::open(settings).await.map_err(|error| error.to_string())?;
-    let Some(attributes) = queue.attributes().await.map_err(|error| error.to_string())? else {
-        findings.warning("queue", format!("{}: its settings can't be read; grant sqs:GetQueueAttributes", queue.url()));
-        return Ok(());
-    };
-    let (waiting, held) = (attributes.backlog, attributes.in_flight);
-    findings.ok("queue", format!("{}: {waiting} messages waiting, {held} held", queue.url()));
-    if attributes.fifo {
-        findings.warning("queue", "it is a FIFO queue, which S3 does not send to: use a standard one");
-    }
-    match attributes.redrive {
-        Some(redrive) => findings.ok(
-            "dead letters",
-            format!("after {} receipts, to {}", redrive.receive_count_max, redrive.dead_letter_arn),
-        ),
-        None => findings.warning("dead letters", "the queue has no dead-letter queue: add a redrive policy"),
-    }
+    let facts = queue.health(HEARTBEAT, config.pipeline.fetch_attempts_max).await.map_err(|error| error.to_string())?;
+    facts.into_iter().for_each(|fact| findings.fact(fact));
     Ok(())
 }
 
@@ -99,15 +90,7 @@ async fn check_store(config: &Config, findings: &mut Findings) {
     };
     findings.ok("store", store.label());
     match store.health().await {
-        Ok(facts) => {
-            for fact in facts {
-                match fact.level {
-                    HealthLevel::Ok => findings.ok(fact.name, fact.detail),
-                    HealthLevel::Warning => findings.warning(fact.name, format!("{}; {}", fact.detail, fact.advice)),
-                    HealthLevel::Failure => findings.failure(fact.name, format!("{}; {}", fact.detail, fact.advice)),
-                }
-            }
-        }
+        Ok(facts) => facts.into_iter().for_each(|fact| findings.fact(fact)),
         Err(error) => findings.failure("store", error),
     }
     match store.verify_schema().await {

@@ -92,7 +92,7 @@ pub enum PipelineError {
 }
 
 /// The longest time between two extensions of a delivery; a third of a shorter visibility.
-const HEARTBEAT: Duration = Duration::from_secs(30);
+pub const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// Runs until `shutdown` says stop, the queue comes to its end, or something can't be gone on with. On return every
 /// delivery is acknowledged or returned to the queue, as far as the queue could be reached.

@@ -20,6 +20,7 @@ use super::queue::{Queue, QueueError, ReceiptOutcome, Received};
 use super::settings::{SourceSettings, SourceUrl};
 
 mod attributes;
+mod health;
 #[cfg(test)]
 mod tests;
 
@@ -68,8 +69,17 @@ impl SqsQueue {
             visibility: whole_seconds(settings.visibility, VISIBILITY_MAX).max(Duration::from_secs(1)),
             filter: settings.filter.clone(),
         };
-        if queue.attributes().await?.is_none() {
-            tracing::warn!(queue = url, "sqs:GetQueueAttributes is not granted: the queue's settings can't be checked");
+        match queue.attributes().await? {
+            None => {
+                tracing::warn!(
+                    queue = url,
+                    "sqs:GetQueueAttributes is not granted: the queue's settings can't be checked"
+                );
+            }
+            Some(attributes) if attributes.fifo => {
+                tracing::warn!(queue = url, "a FIFO queue: one message that waits holds up all others of its group");
+            }
+            Some(_) => {}
         }
         Ok(queue)
     }

@@ -66,9 +66,14 @@ struct Entry {
     due: Instant,
 }
 
+/// The time between two extensions: `every`, or a third of a visibility that is shorter, so that two attempts may fail
+/// before a delivery shows again.
+pub fn heartbeat(every: Duration, visibility: Duration) -> Duration {
+    every.min(visibility / 3).max(Duration::from_millis(1))
+}
+
 impl Leases {
-    /// Begins to extend. `every` is bounded by a third of the queue's visibility, so that two attempts may fail before
-    /// a delivery shows again.
+    /// Begins to extend, as often as [`heartbeat`] says.
     ///
     /// Must be called within a tokio runtime when the queue has a visibility.
     pub fn start(queue: Arc<dyn Queue>, every: Duration) -> Leases {
@@ -76,7 +81,7 @@ impl Leases {
         let Some(visibility) = queue.visibility() else {
             return Leases { shared, every, task: None, stopped };
         };
-        let every = every.min(visibility / 3).max(Duration::from_millis(1));
+        let every = heartbeat(every, visibility);
         let _stopped = stopped.clone().drop_guard();
         let heartbeat = Heartbeat { queue, shared: shared.clone(), visibility, every, failures: 0, _stopped };
         Leases { shared, every, task: Some(tokio::spawn(heartbeat.run())), stopped }

@@ -2,42 +2,11 @@
 
 use std::collections::HashMap;
 
+use super::mysql_settings::{EXEMPT, is_read_committed, is_strict};
 use super::session::{Begin, Class, Session, SqlError, SqlResult};
 use super::sql_store::SqlStore;
 use super::{Store, StoreError};
-
-/// How good a fact is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum HealthLevel {
-    Ok,
-    /// Works, at a risk that the advice names.
-    Warning,
-    /// `run` would not work.
-    Failure,
-}
-
-/// One line of `check`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HealthFact {
-    pub name: &'static str,
-    pub level: HealthLevel,
-    pub detail: String,
-    /// What to do; empty when the level is `Ok`.
-    pub advice: String,
-}
-
-fn good(name: &'static str, detail: impl Into<String>) -> HealthFact {
-    HealthFact { name, level: HealthLevel::Ok, detail: detail.into(), advice: String::new() }
-}
-
-fn bad(name: &'static str, level: HealthLevel, detail: impl Into<String>, advice: impl Into<String>) -> HealthFact {
-    HealthFact { name, level, detail: detail.into(), advice: advice.into() }
-}
-
-/// A fact that is good when `holds`.
-fn judged(name: &'static str, holds: bool, level: HealthLevel, detail: String, advice: &str) -> HealthFact {
-    if holds { good(name, detail) } else { bad(name, level, detail, advice) }
-}
+use crate::model::health::{HealthFact, HealthLevel, bad, good, judged};
 
 impl SqlStore {
     /// The server's version and settings, our privileges (as far as the server tells), and the metadata. The schema
@@ -72,47 +41,42 @@ impl SqlStore {
 /// `SHOW` works for every user, and hides what the server does not have.
 const VARIABLES: &str = "SHOW VARIABLES WHERE variable_name IN ('version', 'version_comment', 'sql_mode', 'read_only',
 'super_read_only', 'innodb_read_only', 'tx_isolation', 'transaction_isolation', 'innodb_flush_log_at_trx_commit',
-'sync_binlog', 'log_bin', 'max_allowed_packet')";
+'innodb_doublewrite', 'sync_binlog', 'log_bin')";
+
+/// What a session has that sets nothing.
+const SERVER_MODE: &str = "SELECT @@GLOBAL.sql_mode";
 
 async fn mysql(session: &mut Session) -> SqlResult<Vec<HealthFact>> {
     let mut variables = HashMap::new();
     for row in session.query(VARIABLES, Vec::new()).await? {
         variables.insert(row.text(0)?.to_lowercase(), row.text(1)?.to_string());
     }
+    let server_mode = one(session, SERVER_MODE).await?;
     let mut grants = Vec::new();
     for row in session.query("SHOW GRANTS", Vec::new()).await? {
         grants.push(row.text(0)?.to_string());
     }
     let mut facts = settings(&variables);
+    facts.push(server_mode_fact(&server_mode));
     facts.push(privileges(&grants));
     Ok(facts)
 }
 
+/// What the server and our own sessions are set to.
 fn settings(variables: &HashMap<String, String>) -> Vec<HealthFact> {
     use HealthLevel::{Failure, Warning};
     let value = |name: &str| variables.get(name).map_or("", String::as_str);
+    let setting = |name: &str| format!("{name} = {}", value(name));
     let mode = value("sql_mode");
-    let isolation = [value("transaction_isolation"), value("tx_isolation")].concat();
+    let isolation = variables.get("transaction_isolation").or(variables.get("tx_isolation")).map_or("", String::as_str);
     let read_only: Vec<&str> = ["read_only", "super_read_only", "innodb_read_only"]
         .into_iter()
         .filter(|name| !matches!(value(name), "" | "OFF" | "0" | "NO_LOCK"))
         .collect();
     let mut facts = vec![
         good("server", format!("{} {}", value("version"), value("version_comment")).trim_end()),
-        judged(
-            "strict mode",
-            mode.contains("STRICT_TRANS_TABLES") || mode.contains("STRICT_ALL_TABLES"),
-            Failure,
-            format!("sql_mode of our sessions is {mode}"),
-            "something between us and the server (a proxy?) changes our session's sql_mode: exempt this user",
-        ),
-        judged(
-            "isolation",
-            isolation.contains("READ-COMMITTED"),
-            Failure,
-            format!("our sessions use {isolation}"),
-            "something between us and the server changes our session's isolation level: exempt this user",
-        ),
+        judged("strict mode", is_strict(mode), Failure, format!("sql_mode of our sessions is {mode}"), EXEMPT),
+        judged("isolation", is_read_committed(isolation), Failure, format!("our sessions use {isolation}"), EXEMPT),
         judged(
             "writable",
             read_only.is_empty(),
@@ -124,8 +88,20 @@ fn settings(variables: &HashMap<String, String>) -> Vec<HealthFact> {
             "durable commits",
             value("innodb_flush_log_at_trx_commit") == "1",
             Warning,
-            format!("innodb_flush_log_at_trx_commit = {}", value("innodb_flush_log_at_trx_commit")),
+            setting("innodb_flush_log_at_trx_commit"),
             "set it to 1: otherwise a crash of the server loses commits whose messages are deleted already",
+        ),
+        judged(
+            "whole pages",
+            // A server that has no such setting has no such pages.
+            !matches!(value("innodb_doublewrite"), "OFF" | "0" | "DETECT_ONLY"),
+            Warning,
+            match value("innodb_doublewrite") {
+                "" => "the server has no innodb_doublewrite".into(),
+                _ => setting("innodb_doublewrite"),
+            },
+            "set it to ON, unless the file system writes 16 KiB whole or not at all: otherwise a loss of power can leave \
+             half-written pages, and with them the reports and the ledger",
         ),
     ];
     if value("log_bin") == "ON" {
@@ -133,11 +109,22 @@ fn settings(variables: &HashMap<String, String>) -> Vec<HealthFact> {
             "durable binary log",
             value("sync_binlog") == "1",
             Warning,
-            format!("sync_binlog = {}", value("sync_binlog")),
-            "set it to 1: otherwise a crash can leave replicas without the last commits",
+            setting("sync_binlog"),
+            "set it to 1: otherwise a crash can leave replicas without the last commits, and a failover loses them",
         ));
     }
     facts
+}
+
+fn server_mode_fact(mode: &str) -> HealthFact {
+    judged(
+        "strict server",
+        is_strict(mode),
+        HealthLevel::Warning,
+        format!("sql_mode of the server is {}", if mode.is_empty() { "empty" } else { mode }),
+        "add STRICT_TRANS_TABLES: our sessions are strict in any case, but whoever else writes to these tables has a value \
+         that does not fit cut off without an error",
+    )
 }
 
 /// What `run` needs, then what `migrate` needs besides.
@@ -217,13 +204,14 @@ mod tests {
     }
 
     #[test]
-    fn replica_and_lazy_flush_are_told() {
+    fn replica_and_lazy_writes_are_told() {
         let variables = [
             ("version", "8.0.36"),
             ("sql_mode", "STRICT_TRANS_TABLES"),
             ("transaction_isolation", "READ-COMMITTED"),
             ("read_only", "ON"),
             ("innodb_flush_log_at_trx_commit", "2"),
+            ("innodb_doublewrite", "DETECT_ONLY"),
             ("log_bin", "ON"),
             ("sync_binlog", "0"),
         ];
@@ -236,8 +224,38 @@ mod tests {
             ("isolation", Ok),
             ("writable", Failure),
             ("durable commits", Warning),
+            ("whole pages", Warning),
             ("durable binary log", Warning),
         ];
         assert_eq!(levels, expected);
+    }
+
+    #[rstest]
+    #[case("sql_mode", "STRICT_TRANS_TABLES", "strict mode", HealthLevel::Ok)]
+    #[case("sql_mode", "", "strict mode", HealthLevel::Failure)]
+    #[case("transaction_isolation", "READ-COMMITTED", "isolation", HealthLevel::Ok)]
+    #[case("tx_isolation", "REPEATABLE-READ", "isolation", HealthLevel::Failure)]
+    #[case("innodb_flush_log_at_trx_commit", "1", "durable commits", HealthLevel::Ok)]
+    #[case("innodb_flush_log_at_trx_commit", "0", "durable commits", HealthLevel::Warning)]
+    #[case("innodb_doublewrite", "ON", "whole pages", HealthLevel::Ok)]
+    #[case("innodb_doublewrite", "OFF", "whole pages", HealthLevel::Warning)]
+    #[case("super_read_only", "ON", "writable", HealthLevel::Failure)]
+    #[case("innodb_read_only", "OFF", "writable", HealthLevel::Ok)]
+    fn setting_is_judged_by_what_it_means_for_commits(
+        #[case] variable: &str,
+        #[case] value: &str,
+        #[case] name: &str,
+        #[case] level: HealthLevel,
+    ) {
+        let facts = settings(&HashMap::from([(variable.to_owned(), value.to_owned())]));
+        let fact = facts.iter().find(|fact| fact.name == name).unwrap();
+        assert_eq!((fact.level, fact.advice.is_empty()), (level, level == HealthLevel::Ok), "{fact:?}");
+    }
+
+    #[rstest]
+    #[case("STRICT_TRANS_TABLES,NO_ZERO_DATE", HealthLevel::Ok)]
+    #[case("", HealthLevel::Warning)]
+    fn lax_server_is_told_although_our_sessions_are_strict(#[case] mode: &str, #[case] level: HealthLevel) {
+        assert_eq!(server_mode_fact(mode).level, level);
     }
 }

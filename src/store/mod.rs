@@ -37,7 +37,6 @@ use crate::model::{Disposition, FailedObject, Generation, Metadata, ObjectId};
 pub use audit::{Audit, AuditDay, Finding};
 pub use dialect::Dialect;
 pub use failed::{FailedFilter, FailedRow, FailedState};
-pub use health::{HealthFact, HealthLevel};
 pub use read::{ReportQuery, ReportRow, ratio};
 pub use schema::{SCHEMA_VERSION, schema_sql};
 pub use settings::{DEFAULT_INVENTORY_QUERY, DEFAULT_MEDIA_QUERY, StoreSettings};

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 mod alerts;
+mod check;
 mod commands;
 mod differential;
 mod faults;

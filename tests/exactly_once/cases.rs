@@ -3,10 +3,10 @@
 use std::pin::Pin;
 use std::time::Instant;
 
-use futures::StreamExt;
+use tokio::sync::Semaphore;
 
-/// Most of a case is waiting: for a long poll, a retry, a timeout.
-const AT_A_TIME: usize = 6;
+/// Most of a case is waiting: for a long poll, a retry, a timeout. Of all groups that run at the same time.
+static ROOM: Semaphore = Semaphore::const_new(8);
 
 /// What a case found; that it came this far means that every assertion held.
 pub struct Found {
@@ -36,6 +36,7 @@ impl Case {
 pub async fn run_all(title: &str, cases: Vec<Case>) {
     assert!(!cases.is_empty(), "{title}: no case");
     let run = cases.into_iter().map(|case| async move {
+        let _room = ROOM.acquire().await.unwrap();
         let (began, Case { fault, place, run }) = (Instant::now(), case);
         let result = tokio::spawn(run).await;
         let (injected, outcome, verdict) = match &result {
@@ -47,7 +48,7 @@ pub async fn run_all(title: &str, cases: Vec<Case>) {
         println!("{title}: {line}");
         (line, result.is_err())
     });
-    let mut lines: Vec<(String, bool)> = futures::stream::iter(run).buffer_unordered(AT_A_TIME).collect().await;
+    let mut lines: Vec<(String, bool)> = futures::future::join_all(run).await;
     lines.sort();
     let head = format!("{:<34} {:<34} {:>8} {:>8}  {:<7} outcome", "fault", "where", "injected", "took", "verdict");
     let table: Vec<&str> = lines.iter().map(|(line, _)| line.as_str()).collect();

@@ -26,14 +26,14 @@ const ERRORS: [Plan; 19] = [
     (1792, "25006", false, false),
     (1836, "HY000", false, false),
     // Out of table space, disk or memory.
-    (1114, "HY000", false, true),
+    (1114, "HY000", false, false),
     (1021, "HY000", false, false),
     (1030, "HY000", false, false),
     (1041, "HY000", false, false),
     (3675, "HY000", false, false),
     // Out of connections, prepared statements, or what a user may do in an hour.
     (1040, "08004", false, false),
-    (1461, "42000", false, true),
+    (1461, "42000", false, false),
     (1226, "42000", false, false),
     // Shutting down, killed, interrupted, too slow for the server's own limit, a node that left its cluster.
     (1053, "08S01", false, false),
@@ -187,7 +187,9 @@ async fn refused(
     let proxy = MySqlProxy::start(MariaDb::shared().port);
     world.set("XC2__STORE__URL", &proxy.url(&world.database.url()));
     let gate = crate::wire::Gate::new();
-    proxy.script(crate::mysql_proxy::nth(Step::Begin, counted as u32 + 1, 1, Fault::Hold(gate.clone())));
+    if counted > 0 {
+        proxy.script(crate::mysql_proxy::nth(Step::Begin, counted as u32 + 1, 1, Fault::Hold(gate.clone())));
+    }
     world.upload(&corpus).await;
     if counted == 0 {
         world.database.execute(spoil).await;

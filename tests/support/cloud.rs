@@ -65,6 +65,20 @@ impl Cloud {
         self.sqs.send_message().queue_url(&self.queue_url).message_body(body).send().await.unwrap();
     }
 
+    /// Another queue; its URL. A name that ends with `.fifo` must come with its attribute.
+    pub async fn queue(&self, name: &str, attributes: &[(QueueAttributeName, &str)]) -> String {
+        let mut create = self.sqs.create_queue().queue_name(name);
+        for (name, value) in attributes {
+            create = create.attributes(name.clone(), *value);
+        }
+        create.send().await.unwrap().queue_url.unwrap()
+    }
+
+    /// Changes a setting of this world's queue.
+    pub async fn set(&self, name: QueueAttributeName, value: &str) {
+        self.sqs.set_queue_attributes().queue_url(&self.queue_url).attributes(name, value).send().await.unwrap();
+    }
+
     /// Messages that are visible, and those that somebody holds.
     pub async fn queue_depth(&self) -> (u64, u64) {
         self.depth_of(&self.queue_url).await

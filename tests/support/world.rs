@@ -100,7 +100,7 @@ impl World {
 
     /// Waits until a condition of the outside world holds: it can only be asked, not awaited.
     pub async fn until<F: Future<Output = bool>>(&self, daemon: &mut Daemon, what: &str, holds: impl Fn() -> F) {
-        const PATIENCE: Duration = Duration::from_secs(120);
+        const PATIENCE: Duration = Duration::from_secs(240);
         let began = Instant::now();
         while !holds().await {
             assert!(daemon.is_running(), "the daemon ended before {what}\n{}", daemon.log());

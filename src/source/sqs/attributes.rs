@@ -1,4 +1,4 @@
-//! What the queue says of itself, for `check`.
+//! What the queue says of itself, for `check`; what it means is in `health`.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 use rstest::rstest;
 
 use super::fixture::{Backend, Fixture, failure};
-use crate::store::{Finding, HealthLevel, Quarantined, Store};
+use crate::model::HealthLevel;
+use crate::store::{Finding, Quarantined, Store};
 
 /// Two objects over two dates, one of them with a rejected row.
 async fn filled(backend: Backend) -> Fixture {

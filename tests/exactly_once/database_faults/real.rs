@@ -40,6 +40,8 @@ impl Scene {
 
     fn at(mut world: World, server: &MariaDb, corpus: &Arc<Corpus>) -> Scene {
         hurry(&mut world);
+        // A transaction waits at a gate for as long, and for a lock half of it.
+        world.set("XC2__STORE__STATEMENT_TIMEOUT", "10s");
         let proxy = MySqlProxy::start(server.port);
         let user = if std::ptr::eq(server, MariaDb::shared()) { "root@" } else { "xc2@" };
         world.set("XC2__STORE__URL", &proxy.url(&world.database.url()).replace("root@", user));
@@ -313,7 +315,7 @@ async fn packet_too_large(server: &MariaDb, corpus: &Arc<Corpus>) -> Found {
 /// All tables lie in one file that may not grow.
 async fn table_full() -> Found {
     // More than fits in the room that the empty tables have.
-    let corpus = Arc::new(Corpus::make(&["--seed", "74", "--files", "5", "--rows", "1500", "--no-broken"]));
+    let corpus = Arc::new(Corpus::make(&["--seed", "74", "--files", "5", "--rows", "4000", "--no-broken"]));
     let server =
         MariaDb::start_with("--innodb-file-per-table=0 --innodb-data-file-path=ibdata1:12M:autoextend:max:24M");
     let mut scene = Scene::with_server("db-full", &server, &corpus).await;
@@ -327,6 +329,11 @@ async fn table_full() -> Found {
         }
     };
     assert!(full.to_string().contains("1114"), "{full}");
+    // Tables of one page each take the rest, which is too small for a table that grows by more.
+    let mut tables = 0;
+    while other.query_drop(format!("CREATE TABLE ballast_{tables} (id INT PRIMARY KEY)")).await.is_ok() {
+        tables += 1;
+    }
     let mut daemon = scene.world.daemon();
     scene.until_server_said(&mut daemon, 1114).await;
     scene.until_log_says(&mut daemon, "make room, nothing is lost").await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{drain, hurry, receipts_max};
+use super::{drain, hurry, hurry_database, receipts_max};
 use crate::cases::{Case, Found, run_all};
 use crate::corpus::Corpus;
 use crate::is_full;
@@ -123,6 +123,7 @@ fn corpus() -> Arc<Corpus> {
 async fn attacked(name: &str, corpus: &Corpus, arm: impl FnOnce(&MySqlProxy)) -> Found {
     let mut world = World::new(name, Kind::MariaDb, corpus).await;
     hurry(&mut world);
+    hurry_database(&mut world);
     let proxy = MySqlProxy::start(MariaDb::shared().port);
     world.set("XC2__STORE__URL", &proxy.url(&world.database.url()));
     arm(&proxy);
@@ -170,6 +171,7 @@ async fn shut(door: Door, words: &str, corpus: &Corpus) -> Found {
     let name = format!("wire-door-{door:?}").to_lowercase();
     let mut world = World::new(&name, Kind::MariaDb, corpus).await;
     hurry(&mut world);
+    hurry_database(&mut world);
     let proxy = MySqlProxy::start(MariaDb::shared().port);
     world.set("XC2__STORE__URL", &proxy.url(&world.database.url()));
     let gate = crate::wire::Gate::new();
