@@ -5,7 +5,7 @@ use super::{CliError, open};
 use crate::config::Config;
 use crate::model::{HealthFact, HealthLevel};
 use crate::pipeline::HEARTBEAT;
-use crate::source::{self, Fetch, Objects, Queue, SourceSettings, SourceUrl, SqsQueue};
+use crate::source::{self, Fetch, Objects, SourceSettings, SourceUrl, SqsQueue};
 
 #[derive(clap::Args)]
 pub struct Args {}

@@ -79,7 +79,8 @@ impl Cloud {
         self.sqs.set_queue_attributes().queue_url(&self.queue_url).attributes(name, value).send().await.unwrap();
     }
 
-    /// Messages that are visible, and those that somebody holds.
+    /// Messages that are visible, and those that somebody holds: asked in one call, since a message goes from one to the
+    /// other at any moment.
     pub async fn queue_depth(&self) -> (u64, u64) {
         self.depth_of(&self.queue_url).await
     }
