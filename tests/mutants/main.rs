@@ -73,10 +73,11 @@ fn every_fault_is_caught() {
     faults.retain(|fault| wanted.contains(&"all") || wanted.contains(&fault.name.as_str()));
     let copy = Copy::make(root());
 
+    // A test that fails anyway catches nothing. Who works on single faults has seen it pass.
     let mut tests: Vec<&Vec<String>> = faults.iter().map(|fault| &fault.test).collect();
     tests.sort();
     tests.dedup();
-    for test in tests {
+    for test in tests.into_iter().filter(|_| wanted.contains(&"all")) {
         let verdict = verdict(&copy, test);
         assert_eq!(verdict, Verdict::Passed, "{test:?} on the code as it is");
     }
@@ -130,6 +131,9 @@ fn verdict(copy: &Copy, test: &[String]) -> Verdict {
         .args(["--", name])
         .current_dir(copy.tree())
         .env("CARGO_TARGET_DIR", copy.target())
+        // Only whether it fails is wanted, and soon.
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
+        .env("XC2_SMALLER_MAX", "0")
         .env("RUST_BACKTRACE", "0");
     // Those of the run that this test belongs to.
     for variable in ["XC2_SEED", "XC2_EXACTLY_ONCE", "XC2_MUTANTS"] {

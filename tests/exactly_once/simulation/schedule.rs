@@ -30,7 +30,7 @@ pub enum Database {
 
 /// Once nothing fails any more: longer than any visibility and any wait, with room for every object to be given up.
 const DRAINED_WITHIN: Duration = Duration::from_secs(3 * 3600);
-/// Smaller scenarios that are tried.
+/// Smaller scenarios that are tried, unless `XC2_SMALLER_MAX` says how many.
 const SMALLER_MAX: usize = 400;
 
 /// Runs the schedules of all seeds, on all processors; how often what happened in them.
@@ -76,10 +76,11 @@ pub fn run_all(seeds: std::ops::Range<u64>, database: Database) -> BTreeMap<Stri
 /// A failure, as small as it could be made.
 fn explained(seed: u64, outcome: Outcome, database: Database) -> String {
     let (mut scenario, mut outcome, mut tried) = (Scenario::of(seed), outcome, 0);
+    let smaller_max = std::env::var("XC2_SMALLER_MAX").ok().and_then(|max| max.parse().ok()).unwrap_or(SMALLER_MAX);
     'smaller: loop {
         for smaller in scenario.smaller() {
             tried += 1;
-            if tried > SMALLER_MAX {
+            if tried > smaller_max {
                 break 'smaller;
             }
             let found = run_one(&smaller, database, true);
@@ -91,7 +92,8 @@ fn explained(seed: u64, outcome: Outcome, database: Database) -> String {
         break;
     }
     format!(
-        "seed {seed} on {database:?} (again with XC2_SEED={seed}), made smaller in {tried} runs:\n{scenario:#?}\n{}\n\n{}",
+        "seed {seed} on {database:?} (again with XC2_SEED={seed}), made smaller in {} runs:\n{scenario:#?}\n{}\n\n{}",
+        tried.min(smaller_max),
         outcome.events.join("\n"),
         outcome.violations.join("\n")
     )
