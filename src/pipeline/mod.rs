@@ -131,7 +131,7 @@ pub async fn run(
         };
         tasks.spawn(worker.run());
     }
-    // Only the workers hold it from here on: when they let go, a batcher that waits for room must learn that nobody is left.
+    // Only the workers hold it from here on: when they let go, a batcher that waits for room must not wait for ever.
     drop(batches_in);
     let poller = poller::Poller {
         queue: queue.clone(),

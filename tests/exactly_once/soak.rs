@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::mariadb::MariaDb;
-use crate::sqs_proxy::{Call, Proxy};
+use crate::sqs_proxy::Proxy;
 use crate::world::World;
 use feed::Feed;
 use fleet::Fleet;
@@ -57,16 +57,9 @@ async fn random_mix_of_everything_leaves_exact_books() {
     drain(&stage, &mut fleet, &feed).await;
     fleet.stop_all().await;
 
-    let report = format!(
-        "{}\n{}\n{}\n{}",
-        feed.report(&stage.proxy).await,
-        fleet.report(),
-        weather.report(&stage.proxy),
-        format_args!("outcome        drained, and compared with the independent expectation")
-    );
-    println!("{report}");
+    println!("{}\n{}\n{}", feed.report(&stage.proxy), fleet.report(), weather.report(&stage.proxy));
     check(&stage, &feed).await;
-    println!("soak: seed {seed}: the books are exact after {:.0} s", began.elapsed().as_secs_f64());
+    println!("outcome        seed {seed}: the books are exact after {:.0} s", began.elapsed().as_secs_f64());
 }
 
 /// The time of a run without `XC2_SOAK_MINUTES`, in full and otherwise.
@@ -117,7 +110,7 @@ impl Stage {
 
 /// Waits until the queue is empty, whatever it takes within the patience, and announces again what the emulator lost.
 async fn drain(stage: &Stage, fleet: &mut Fleet, feed: &Feed) {
-    const PATIENCE: Duration = Duration::from_secs(240);
+    const PATIENCE: Duration = Duration::from_secs(600);
     let began = Instant::now();
     loop {
         fleet.look();
@@ -137,11 +130,8 @@ async fn check(stage: &Stage, feed: &Feed) {
     database.assert_equals(&expected).await;
     let unread = database.number("SELECT COUNT(*) FROM failed_object WHERE bucket = ''").await;
     assert_eq!(unread, poison, "messages that can't be read are listed, each once");
-    print!("{}", stage.world.must(&["audit"]));
+    stage.world.must(&["audit"]);
     assert_eq!(stage.world.cloud.queue_depth().await, (0, 0));
     let transactions = database.number("SELECT COUNT(*) FROM information_schema.INNODB_TRX").await;
     assert_eq!(transactions, 0, "no transaction is open");
-    for call in [Call::Receive, Call::Extend, Call::Acknowledge] {
-        stage.proxy.clear(call);
-    }
 }

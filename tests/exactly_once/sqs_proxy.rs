@@ -53,14 +53,15 @@ struct State {
     /// Receipt -> message id, and whether the receipt is outdated.
     receipts: HashMap<String, (String, bool)>,
     entries: u64,
+    acknowledged: usize,
 }
 
 /// Serves until the test process ends.
 pub struct Proxy {
     pub endpoint: String,
     state: Arc<Mutex<State>>,
-    /// The emulator forgets a message that is sent while it deletes another one, so they take turns: deletions hold this
-    /// here, and whoever sends or uploads meanwhile must hold it too.
+    /// The emulator forgets a message that is sent while it deletes another one, so they take turns: deletions hold
+    /// this, and whoever sends or uploads meanwhile must hold it too.
     pub turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -94,6 +95,11 @@ impl Proxy {
 
     pub fn count(&self, call: Call, fault: Fault) -> u64 {
         self.state.lock().unwrap().done.get(&(call, fault)).copied().unwrap_or(0)
+    }
+
+    /// Messages that daemons have deleted so far.
+    pub fn acknowledged(&self) -> usize {
+        self.state.lock().unwrap().acknowledged
     }
 
     /// Every message that was handed out.
@@ -252,7 +258,8 @@ impl Connection {
             let message =
                 state.receipts.get(entry["ReceiptHandle"].as_str().unwrap()).map(|(message, _)| message.clone());
             if let Some(handed) = message.and_then(|message| state.messages.get_mut(&message)) {
-                handed.acknowledged = true;
+                let first = !std::mem::replace(&mut handed.acknowledged, true);
+                state.acknowledged += usize::from(first);
             }
         }
     }
@@ -283,8 +290,10 @@ impl Connection {
         if receipts.is_empty() {
             return Some(());
         }
-        let entry = |(at, receipt): (usize, &String)| json!({"Id": at.to_string(), "ReceiptHandle": receipt, "VisibilityTimeout": 1});
-        let entries: Vec<Value> = receipts.iter().enumerate().map(entry).collect();
+        let numbered = receipts.iter().enumerate();
+        let entries: Vec<Value> = numbered
+            .map(|(at, receipt)| json!({"Id": at.to_string(), "ReceiptHandle": receipt, "VisibilityTimeout": 1}))
+            .collect();
         let input = json!({"QueueUrl": request.json()?["QueueUrl"], "Entries": entries});
         let mut change = request.with(&input);
         change.head = change.head.replace(Call::Receive.name(), Call::Extend.name());
@@ -384,8 +393,5 @@ fn failed(id: &str, code: &str, sender_fault: bool) -> Value {
 }
 
 fn throttled() -> Http {
-    Http::of(
-        403,
-        &json!({"__type": "com.amazonaws.sqs#RequestThrottled", "message": "The request was denied due to request throttling."}),
-    )
+    Http::of(403, &json!({"__type": "com.amazonaws.sqs#RequestThrottled", "message": "Request is throttled."}))
 }

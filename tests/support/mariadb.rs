@@ -45,7 +45,7 @@ impl MariaDb {
             }
             Err(_) => MariaDb::start(),
         });
-        // Nobody kills the shared one. Every test that comes after its end tells why, instead of a refused connection.
+        // Nobody kills the shared one. A test that comes after its end tells why, instead of a refused connection.
         assert!(!shared.has_ended(), "the shared MariaDB ended by itself:\n{}", shared.logs());
         shared
     }
@@ -90,8 +90,8 @@ impl MariaDb {
         MariaDb { port, folder, keeper: Some((keeper, Mutex::new(lifeline))) }
     }
 
-    /// Waits until the server listens; false when it ended instead. That something answers at the port is not enough, it
-    /// could be another's: the server writes its pid file when it listens.
+    /// Waits until the server listens; false when it ended instead. That something answers at the port is not enough:
+    /// it could be another's. The server writes its pid file when it listens.
     fn is_ready(&self) -> bool {
         let started = Instant::now();
         while !self.folder.join("pid").exists() || TcpStream::connect(("127.0.0.1", self.port)).is_err() {

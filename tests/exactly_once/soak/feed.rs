@@ -17,6 +17,10 @@ const FILES: u64 = 20;
 /// The emulator slows down with what it holds.
 const BACKLOG_MAX: u64 = 60;
 
+/// Four million references to one row, read until their ratio to the file's bytes is found to be too great: seconds of
+/// processor time in a debug build, each time it is delivered. What it is for, other tests show.
+const BOMB: &str = "logs/broken/gzip bomb.pkl.gz";
+
 /// An empty list: decodes to an object of no rows, and is none of the corpus's own.
 const OTHER_CONTENT: &[u8] = b"(l.";
 
@@ -101,7 +105,10 @@ impl Feed {
             if number % 8 != 3 {
                 arguments.push("--no-broken");
             }
-            Corpus::make(&arguments)
+            let mut corpus = Corpus::make(&arguments);
+            corpus.objects.remove(BOMB);
+            corpus.expected["failed"].as_object_mut().unwrap().remove(BOMB);
+            corpus
         })
     }
 
@@ -227,14 +234,14 @@ impl Feed {
         format!("{} corpora, {} objects uploaded", self.corpora.load(Ordering::Relaxed), announced.uploaded.len())
     }
 
-    pub async fn report(&self, proxy: &Proxy) -> String {
+    pub fn report(&self, proxy: &Proxy) -> String {
         let messages = proxy.messages();
         let receipts: u64 = messages.iter().map(|message| message.times).sum();
         let announced = self.announced();
         let number = |count: &AtomicU64| count.load(Ordering::Relaxed);
         format!(
             "objects        {} in {} corpora: {} to be counted ({} rows), {} to be listed as failed\n\
-             messages       {}, of them {} announcements of what was announced before, {} poison, {} lost by the emulator\n\
+             messages       {}, of them {} announce what was announced before, {} poison, {} lost by the emulator\n\
              receipts       {receipts}, of them {} redeliveries\n\
              overwritten    {} counted objects",
             announced.uploaded.len(),

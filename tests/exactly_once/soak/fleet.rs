@@ -184,8 +184,8 @@ impl Fleet {
         let counts = self.counts.lock().unwrap();
         let log = COUNTED.map(|(_, name)| format!("{name} {}", counts.log.get(name).copied().unwrap_or(0))).join(", ");
         format!(
-            "replicas       {} started, {} killed with -9, {} stopped in order, {} frozen for a while, {} refused to begin\n\
-             their logs     {log}\n\
+            "replicas       {} started, {} killed with -9, {} stopped in order, {} frozen, {} did not begin\n\
+             their logs say {log}\n\
              memory         no process held more than {} MiB",
             self.started,
             self.killed,
