@@ -282,11 +282,11 @@ impl Connection {
         let end = loop {
             let went = tokio::select! {
                 packet = self.client.packet() => match packet {
-                    Some(packet) => self.from_client(packet).await,
+                    Some(packet) => self.client_said(packet).await,
                     None => return,
                 },
                 packet = self.server.packet() => match packet {
-                    Some(packet) => self.from_server(packet).await,
+                    Some(packet) => self.server_said(packet).await,
                     // A server that goes closes its connections.
                     None => return,
                 },
@@ -309,7 +309,7 @@ impl Connection {
         }
     }
 
-    async fn from_client(&mut self, packet: Vec<u8>) -> Result<(), End> {
+    async fn client_said(&mut self, packet: Vec<u8>) -> Result<(), End> {
         let Some((sql, prepares)) = self.text(&packet) else {
             return self.server.write(&packet).await.ok_or(End::Reset);
         };
@@ -371,7 +371,7 @@ impl Connection {
         self.server.packet().await.map(drop)
     }
 
-    async fn from_server(&mut self, packet: Vec<u8>) -> Result<(), End> {
+    async fn server_said(&mut self, packet: Vec<u8>) -> Result<(), End> {
         let payload = &packet[HEADER_BYTES..];
         let begins = std::mem::take(&mut self.awaits_answer);
         // No row begins with this byte.
