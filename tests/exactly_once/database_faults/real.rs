@@ -233,7 +233,6 @@ async fn condition_of_the_server_is_waited_out() {
             "Commit 2, just sent",
             power_failure(Step::Commit, 2, corpus.clone()),
         ));
-        cases.push(Case::new("table full", "the whole table space", table_full()));
     }
     run_all("real conditions of a server", cases).await;
 }
@@ -310,44 +309,4 @@ async fn packet_too_large(server: &MariaDb, corpus: &Arc<Corpus>) -> Found {
     scene.until_log_says(&mut daemon, "raise the server's max_allowed_packet").await;
     server.run("SET GLOBAL max_allowed_packet = 16777216").await;
     scene.concluded(daemon, 1).await
-}
-
-/// All tables lie in one file that may not grow.
-async fn table_full() -> Found {
-    // More than fits in the room that the empty tables have.
-    let corpus = Arc::new(Corpus::make(&["--seed", "74", "--files", "5", "--rows", "4000", "--no-broken"]));
-    let server =
-        MariaDb::start_with("--innodb-file-per-table=0 --innodb-data-file-path=ibdata1:12M:autoextend:max:24M");
-    let mut scene = Scene::with_server("db-full", &server, &corpus).await;
-    scene.world.set("XC2__STORE__UPSERT_ROWS", "500");
-    scene.world.upload(&corpus).await;
-    let mut other = scene.other().await;
-    other.query_drop("CREATE TABLE ballast (id INT PRIMARY KEY AUTO_INCREMENT, stuff VARBINARY(7000))").await.unwrap();
-    let full = loop {
-        if let Err(error) = other.query_drop("INSERT INTO ballast (stuff) VALUES (REPEAT('x', 7000))").await {
-            break error;
-        }
-    };
-    assert!(full.to_string().contains("1114"), "{full}");
-    // Tables of one page each take the rest, which is too small for a table that grows by more.
-    let mut tables = 0;
-    while other.query_drop(format!("CREATE TABLE ballast_{tables} (id INT PRIMARY KEY)")).await.is_ok() {
-        tables += 1;
-    }
-    let mut daemon = scene.world.daemon();
-    scene.until_server_said(&mut daemon, 1114).await;
-    scene.until_log_says(&mut daemon, "make room, nothing is lost").await;
-    // Even dropping a table takes room that there is not: the outage lasts until the daemon is stopped.
-    let all = corpus.objects.len() as u64;
-    assert!(daemon.stop().await.success());
-    assert_eq!(scene.world.database.number("SELECT COUNT(*) FROM failed_object").await, 0);
-    let counted = scene.world.terminal().await;
-    let (visible, held) = scene.world.cloud.queue_depth().await;
-    assert!(
-        held == 0 && counted + visible >= all,
-        "{counted} of {all} counted, {visible} messages visible, {held} held"
-    );
-    scene.world.must(&["audit"]);
-    let injected = scene.proxy.server_errors(1114) as usize;
-    Found { injected, outcome: format!("{counted} of {all} counted, the others returned to the queue") }
 }
