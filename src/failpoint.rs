@@ -162,12 +162,10 @@ mod compiled {
         let mut is_sent = false;
         std::future::poll_fn(|context| {
             let polled = work.as_mut().poll(context);
-            if polled.is_pending() && !std::mem::replace(&mut is_sent, true) {
-                if let Err(injected) = meet(point) {
-                    return Poll::Ready(Err(injected.into()));
-                }
+            match polled.is_pending() && !std::mem::replace(&mut is_sent, true) {
+                true => meet(point).map_or_else(|injected| Poll::Ready(Err(injected.into())), |()| polled),
+                false => polled,
             }
-            polled
         })
         .await
     }

@@ -15,7 +15,7 @@ use futures::FutureExt;
 use xc2_analyzer::failpoint::POINTS;
 
 use crate::corpus::Corpus;
-use cases::{Action, Provoked};
+use cases::{Action, Provocation};
 use lane::{Lane, Outcome};
 
 /// Cases at a time: most of a case is waiting for messages to show again.
@@ -38,8 +38,8 @@ async fn nothing_is_lost_or_doubled_wherever_it_dies() {
     let open = Mutex::new(VecDeque::from(cases));
     let failed = Mutex::new(Vec::new());
     println!("{}", Outcome::HEADER);
-    let lanes = (0..LANES).map(async |number| {
-        let mut lane = Lane::new(number, &corpus).await;
+    let lanes = (0..LANES).map(async |_| {
+        let mut lane = Lane::new(&corpus).await;
         loop {
             // The lock ends with the line: nothing is awaited under it.
             let Some(case) = open.lock().unwrap().pop_front() else { break };
@@ -48,7 +48,7 @@ async fn nothing_is_lost_or_doubled_wherever_it_dies() {
                 Err(_) => {
                     println!("{case}  FAILED: the panic above says why");
                     failed.lock().unwrap().push(case.to_string().trim_end().to_owned());
-                    lane = Lane::new(number, &corpus).await;
+                    lane = Lane::new(&corpus).await;
                 }
             }
         }
@@ -63,9 +63,9 @@ async fn nothing_is_lost_or_doubled_wherever_it_dies() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_point_is_met_as_often_as_the_cases_need() {
     let corpus = corpus();
-    let mut lane = Lane::new(LANES, &corpus).await;
+    let mut lane = Lane::new(&corpus).await;
     let mut met = BTreeMap::new();
-    for provoked in [Provoked::ByItself, Provoked::BySlowDatabase, Provoked::ByStop] {
+    for provoked in [Provocation::Nothing, Provocation::SlowDatabase, Provocation::Stop] {
         let points: Vec<&str> =
             POINTS.iter().filter(|point| cases::provoked(point) == provoked).map(|point| point.name).collect();
         met.append(&mut lane.note(&points, provoked).await);

@@ -40,12 +40,12 @@ impl fmt::Display for Case {
 
 /// What the world does so that the process comes to a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Provoked {
-    ByItself,
+pub enum Provocation {
+    Nothing,
     /// A locked table keeps deliveries open until their visibility must be extended.
-    BySlowDatabase,
+    SlowDatabase,
     /// The same, and the process is asked to stop with too little grace.
-    ByStop,
+    Stop,
 }
 
 /// How the process must behave.
@@ -83,17 +83,17 @@ impl Case {
             Action::Panic => Ending::Fails,
             // At the start a person waits for the reason; nothing has been received yet.
             Action::Fault(_) if is_start => Ending::Fails,
-            Action::Fault(_) if provoked(self.point) == Provoked::ByStop => Ending::Stops,
+            Action::Fault(_) if provoked(self.point) == Provocation::Stop => Ending::Stops,
             Action::Fault(_) => Ending::GoesOn,
         }
     }
 }
 
-pub fn provoked(point: &Point) -> Provoked {
+pub fn provoked(point: &Point) -> Provocation {
     match point.name {
-        "queue.extend.before" | "queue.extend.after" => Provoked::BySlowDatabase,
-        "queue.release.before" | "queue.release.after" => Provoked::ByStop,
-        _ => Provoked::ByItself,
+        "queue.extend.before" | "queue.extend.after" => Provocation::SlowDatabase,
+        "queue.release.before" | "queue.release.after" => Provocation::Stop,
+        _ => Provocation::Nothing,
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mysql_async::prelude::Queryable;
 use serde_json::Value;
 
-use super::cases::{Action, Case, Ending, Provoked, provoked};
+use super::cases::{Action, Case, Ending, Provocation, provoked};
 use super::until;
 use crate::cloud::s3_event;
 use crate::corpus::Corpus;
@@ -56,10 +56,10 @@ impl fmt::Display for Outcome {
 }
 
 impl<'a> Lane<'a> {
-    pub async fn new(number: usize, corpus: &'a Corpus) -> Lane<'a> {
+    pub async fn new(corpus: &'a Corpus) -> Lane<'a> {
         static LANES: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-        let unique = LANES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let mut world = World::new(&format!("crashes-{number}-{unique}"), Kind::MariaDb, corpus).await;
+        let number = LANES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mut world = World::new(&format!("crashes-{number}"), Kind::MariaDb, corpus).await;
         // Little of everything at a time, so that all of it happens several times.
         for (variable, value) in [
             ("XC2__SOURCE__VISIBILITY", "3s"),
@@ -73,7 +73,7 @@ impl<'a> Lane<'a> {
             world.set(variable, value);
         }
         world.upload(corpus).await;
-        Lane { world, corpus, number: unique, queues: 0 }
+        Lane { world, corpus, number, queues: 0 }
     }
 
     /// Runs one case and looks at everything; panics when something is not as it must be.
@@ -108,20 +108,20 @@ impl<'a> Lane<'a> {
     }
 
     /// How often each of these points is met when nothing is attacked.
-    pub async fn note(&mut self, points: &[&str], by: Provoked) -> BTreeMap<String, u64> {
+    pub async fn note(&mut self, points: &[&str], by: Provocation) -> BTreeMap<String, u64> {
         self.begin().await;
         let notes: Vec<String> = points.iter().map(|point| format!("{point}=return(note)")).collect();
         let mut daemon = self.start(&notes.join(";"));
         match by {
-            Provoked::ByItself => self.drain(daemon).await,
-            Provoked::BySlowDatabase => {
+            Provocation::Nothing => self.drain(daemon).await,
+            Provocation::SlowDatabase => {
                 let lock = self.lock_a_table().await;
-                let enough = || async { self.met("").len() >= 6 };
+                let enough = || async { points.iter().all(|point| self.met(point).len() >= 3) };
                 self.world.until(&mut daemon, "enough heartbeats", enough).await;
                 lock.disconnect().await.unwrap();
                 self.drain(daemon).await;
             }
-            Provoked::ByStop => {
+            Provocation::Stop => {
                 let lock = self.lock_a_table().await;
                 self.world.until(&mut daemon, "a delivery that is held", || self.is_held()).await;
                 daemon.stop().await;
@@ -174,8 +174,8 @@ impl<'a> Lane<'a> {
     /// Waits until the process has met the point and borne its consequences. `None` when it goes on, and it must.
     async fn meet(&self, case: &Case, daemon: &mut Daemon) -> Option<ExitStatus> {
         let by = provoked(case.point);
-        let lock = if by == Provoked::ByItself { None } else { Some(self.lock_a_table().await) };
-        if by == Provoked::ByStop {
+        let lock = if by == Provocation::Nothing { None } else { Some(self.lock_a_table().await) };
+        if by == Provocation::Stop {
             self.world.until(daemon, "a delivery that is held", || self.is_held()).await;
             daemon.signal("TERM");
         }
