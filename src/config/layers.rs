@@ -29,13 +29,16 @@ pub fn file(named: Option<&Path>) -> Option<PathBuf> {
     }
 }
 
-pub fn read(path: &Path) -> Result<Table, ConfigError> {
-    let wrong = |problem: String| ConfigError { place: path.display().to_string(), problem };
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(format!("can't be read: {error}")))?;
+pub fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| ConfigError { place: path.display().to_string(), problem: format!("can't be read: {error}") })
+}
+
+pub fn parse(text: &str, place: &str) -> Result<Table, ConfigError> {
     // Not the line itself, which the parser's own message shows: there may be a password in it.
     text.parse().map_err(|error: toml::de::Error| {
         let line = text[..error.span().map_or(0, |span| span.start)].matches('\n').count() + 1;
-        wrong(format!("is not TOML: line {line}: {}", error.message()))
+        ConfigError { place: place.to_owned(), problem: format!("is not TOML: line {line}: {}", error.message()) }
     })
 }
 

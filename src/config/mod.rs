@@ -47,10 +47,24 @@ pub fn load_from(
     file: Option<&Path>,
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Config, ConfigError> {
-    let mut table = layers::defaults();
-    if let Some(path) = file {
-        layers::overlay(&mut table, layers::read(path)?, &path.display().to_string())?;
+    match file {
+        Some(path) => load_text_of(&path.display().to_string(), &layers::read(path)?, variables),
+        None => load_text("", variables),
     }
+}
+
+/// [`load_from`] with the file's text given.
+pub fn load_text(file: &str, variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Config, ConfigError> {
+    load_text_of("config.toml", file, variables)
+}
+
+fn load_text_of(
+    place: &str,
+    file: &str,
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Config, ConfigError> {
+    let mut table = layers::defaults();
+    layers::overlay(&mut table, layers::parse(file, place)?, place)?;
     let environment = layers::environment(&table, variables)?;
     layers::overlay(&mut table, environment, "environment")?;
     let raw: raw::Raw = serde_path_to_error::deserialize(table).map_err(|error| {

@@ -152,6 +152,9 @@ pub enum PickleFault {
     BadObject(&'static str),
     #[error("needs a buffer that is not in the stream")]
     OutOfBand,
+    /// A few bytes that ask for the same work over and over. No pickler writes that.
+    #[error("asks for more work than its bytes are worth")]
+    Repetition,
 }
 
 /// What a step of the decoder reports; the place is added where it is known.

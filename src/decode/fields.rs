@@ -56,6 +56,8 @@ pub(crate) struct Fields {
     by_name: HashMap<Box<[u8]>, FieldId>,
     /// Bit n is set when a name is of shape n: see `shape`.
     shapes: u64,
+    /// The longest name of a row's field.
+    pub name_bytes_max: usize,
     pub timestamp: FieldId,
     pub media_key: FieldId,
     pub ads: FieldId,
@@ -72,6 +74,7 @@ impl Fields {
             states: [FieldId(0); STATE_NAMES.len()],
             by_name: HashMap::new(),
             shapes: 0,
+            name_bytes_max: 0,
             timestamp: FieldId(0),
             media_key: FieldId(0),
             ads: FieldId(0),
@@ -111,6 +114,7 @@ impl Fields {
         self.names.push(name.into());
         self.by_name.insert(name.as_bytes().into(), id);
         self.shapes |= 1 << shape(name.as_bytes());
+        self.name_bytes_max = self.name_bytes_max.max(name.len());
         id
     }
 

@@ -7,8 +7,14 @@
 //!
 //! **What it never does.** No Python object is made and nothing is run: the few constructors that honest rows name have a
 //! meaning of their own here, any other is refused. No length in the stream is believed, nothing recurses over the input's
-//! nesting, and no more is held than [`Limits`] allow: `decoder_bytes_max` for what later opcodes may refer to, twice
-//! `text_bytes_max` and a fixed window for reading, and one batch.
+//! nesting, and no more is held than [`Limits`] allow: `decoder_bytes_max` and a quarter for what later opcodes may refer
+//! to, sixteen times `text_bytes_max` for texts on their way to their place, half a MiB for reading, and one batch.
+//!
+//! **What it costs.** Opcodes have no limit of their own: each takes a byte at least, so `inflated_bytes_max` limits them.
+//! An opcode costs what it carries and what it takes off the stack. Where one could make more work than that of what is
+//! held already (a long text that is an argument over and over, an array of no bytes that says it has a million values),
+//! the work is counted, and no more of it is done than eight times the bytes that were read and a MiB:
+//! [`PickleFault::Repetition`]. An object is read five times at most.
 //!
 //! **Shared and cyclic objects** mean what CPython means by them: a dict listed twice is two rows, a list that many rows
 //! name is each one's `ads`, and a row is what it is when it is complete. Rows leave while their list is still being read
@@ -73,7 +79,7 @@ use error::Fault;
 use fields::Fields;
 use gzip::Inflate;
 use pickle::{Keep, Machine, Reader};
-use rows::Rows;
+use rows::{Digest, Proof, Rows};
 
 /// What was read of an object, beside its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,10 +151,15 @@ pub fn decode_so_far(
     }
     let fields = Fields::of(schema);
     let object = Object { body, schema, limits, fields: &fields };
-    let mut reading = Reading { keep: Keep::least(), hold_from: u64::MAX, batches_seen: 0, rows_seen: 0 };
+    let mut reading =
+        Reading { keep: Keep::least(), hold_from: u64::MAX, batches_seen: 0, rows_seen: 0, expected: None };
     loop {
         match object.read(reading, sink) {
             Ok(read) => return read,
+            Err(ReadAgain(again)) if again.reads_later_than(&reading) => {
+                let expected = Some(object.digest(reading, again.batches_seen));
+                reading = Reading { expected, ..again };
+            }
             Err(ReadAgain(again)) => reading = again,
         }
     }
@@ -175,7 +186,7 @@ struct Object<'a> {
     fields: &'a Fields,
 }
 
-/// How an object is read. It is read again, at most thrice, where that turns out not to do.
+/// How an object is read. It is read again, at most four times, where that turns out not to do.
 #[derive(Clone, Copy)]
 struct Reading {
     /// What is kept of rows that have been read, for what comes later to refer to.
@@ -185,17 +196,41 @@ struct Reading {
     /// The sink has seen this many batches and rows, the same ones that this reading begins with.
     batches_seen: u64,
     rows_seen: u64,
+    /// What those batches were, where that is not certain.
+    expected: Option<Digest>,
+}
+
+impl Reading {
+    /// Whether rows have left that a reading before read ahead of the opcode that lists them, which this one does not:
+    /// where they were never listed, it begins with other rows.
+    fn reads_later_than(&self, before: &Reading) -> bool {
+        self.keep == Keep::Everything && before.keep < Keep::Everything && self.batches_seen > 0
+    }
 }
 
 struct ReadAgain(Reading);
 
 impl Object<'_> {
+    /// What the first batches of a reading were.
+    fn digest(&self, reading: Reading, batches: u64) -> Digest {
+        let (mut digest, mut seen) = (Digest::default(), 0);
+        // It stops where it stopped before.
+        let _ = self.read(Reading { batches_seen: 0, rows_seen: 0, ..reading }, &mut |batch| {
+            if seen < batches {
+                digest.add(batch);
+            }
+            seen += 1;
+        });
+        digest
+    }
+
     fn read(
         &self,
         reading: Reading,
         sink: &mut dyn FnMut(&RecordBatch),
     ) -> Result<(Decoded, Result<(), DecodeError>), ReadAgain> {
-        let mut rows = Rows::new(self.schema, self.fields, self.limits, reading.batches_seen, sink);
+        let proof = reading.expected.map(|expected| Proof { expected, digest: Digest::default() });
+        let mut rows = Rows::new(self.schema, self.fields, self.limits, reading.batches_seen, proof, sink);
         let reader = Reader::new(Inflate::new(self.body, self.limits), self.limits.text_bytes_max);
         let mut machine = Machine::new(reader, self.schema, self.fields, self.limits);
         let (mut dumps, mut shape) = (0, Shape::Empty);
@@ -210,7 +245,10 @@ impl Object<'_> {
             let hold = dumps >= reading.hold_from;
             let read = machine.read_dump(hold, reading.keep, &mut rows);
             let rows_seen = rows.delivered().max(reading.rows_seen);
-            let seen = Reading { batches_seen: rows.batches.max(reading.batches_seen), rows_seen, ..reading };
+            // What has been proven need not be again.
+            let expected = reading.expected.filter(|_| rows.batches < reading.batches_seen);
+            let batches_seen = rows.batches.max(reading.batches_seen);
+            let seen = Reading { batches_seen, rows_seen, expected, ..reading };
             match read {
                 Ok(read) => shape = shape.and(read),
                 Err(Fault::Forgotten(keep)) if keep > reading.keep => {
@@ -223,7 +261,8 @@ impl Object<'_> {
             }
             dumps += 1;
         };
-        let whole = whole.and(rows.flush());
+        let finished = rows.finish().map_err(|fault| machine.place(fault));
+        let whole = whole.and(finished);
         let decoded = Decoded {
             rows: rows.rows,
             rejects: rows.rejects,

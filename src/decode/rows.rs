@@ -1,9 +1,11 @@
 //! Rows on their way from the pickle to the sink: judged one by one, gathered into batches.
 
 use std::fmt::Write;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
 
 use super::columns::{Block, Columns, Numbers};
 use super::error::{DecodeError, Fault, Limit};
@@ -20,6 +22,34 @@ pub(crate) enum MediaKey {
     Number(i64),
 }
 
+/// Shows whether the batches of a reading are those that the sink has seen of another one.
+#[derive(Clone, Copy)]
+pub(crate) struct Proof {
+    pub expected: Digest,
+    pub digest: Digest,
+}
+
+/// Of batches, one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Digest(u64);
+
+impl Digest {
+    pub fn add(&mut self, batch: &RecordBatch) {
+        let mut hasher = DefaultHasher::new();
+        (self.0, batch.num_rows()).hash(&mut hasher);
+        for column in batch.columns() {
+            match column.as_any_dictionary_opt() {
+                None => column.as_primitive::<Int64Type>().values().hash(&mut hasher),
+                Some(media_keys) => {
+                    let texts = media_keys.values().as_string::<i32>();
+                    media_keys.normalized_keys().into_iter().for_each(|key| texts.value(key).hash(&mut hasher));
+                }
+            }
+        }
+        self.0 = hasher.finish();
+    }
+}
+
 pub(crate) struct Rows<'a> {
     pub schema: &'a LogSchema,
     fields: &'a Fields,
@@ -33,6 +63,8 @@ pub(crate) struct Rows<'a> {
     /// Batches the sink has seen, and those that it had seen before this reading began.
     pub batches: u64,
     batches_seen: u64,
+    /// What is to come of those, where it is not certain that this reading begins with the same rows.
+    proof: Option<Proof>,
     /// The values of the row at hand, by field.
     row: Vec<Value>,
     measures: Vec<i64>,
@@ -47,6 +79,7 @@ impl<'a> Rows<'a> {
         fields: &'a Fields,
         limits: &Limits,
         batches_seen: u64,
+        proof: Option<Proof>,
         sink: &'a mut dyn FnMut(&RecordBatch),
     ) -> Self {
         Self {
@@ -60,6 +93,7 @@ impl<'a> Rows<'a> {
             columns: Columns::new(schema),
             batches: 0,
             batches_seen,
+            proof,
             row: vec![Value::Absent; fields.len()],
             measures: Vec::with_capacity(fields.measures.len()),
             text: String::new(),
@@ -140,7 +174,7 @@ impl<'a> Rows<'a> {
             }
         };
         columns.push_draft(code);
-        if columns.rows() >= self.batch_rows { Ok(self.flush()?) } else { Ok(()) }
+        if columns.rows() >= self.batch_rows { self.flush() } else { Ok(()) }
     }
 
     /// How many more rows there may be in this batch.
@@ -172,7 +206,7 @@ impl<'a> Rows<'a> {
     pub fn accept_block(&mut self, block: &Block, rows: Range<usize>) -> Result<(), Fault> {
         self.rows += rows.len() as u64;
         self.columns.push_block(block, rows);
-        if self.columns.rows() >= self.batch_rows { Ok(self.flush()?) } else { Ok(()) }
+        if self.columns.rows() >= self.batch_rows { self.flush() } else { Ok(()) }
     }
 
     #[inline]
@@ -218,8 +252,16 @@ impl<'a> Rows<'a> {
         Ok(Ok(()))
     }
 
-    /// Hands the accepted rows that are left to the sink.
-    pub fn flush(&mut self) -> Result<(), DecodeError> {
+    /// Hands the accepted rows that are left to the sink; no more rows come.
+    pub fn finish(&mut self) -> Result<(), Fault> {
+        self.flush()?;
+        match self.proof {
+            Some(_) if self.batches < self.batches_seen => Err(Fault::RowsChanged),
+            _ => Ok(()),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Fault> {
         if self.columns.rows() == 0 {
             return Ok(());
         }
@@ -228,6 +270,11 @@ impl<'a> Rows<'a> {
         self.batches += 1;
         if self.batches > self.batches_seen {
             (self.sink)(&batch);
+        } else if let Some(proof) = &mut self.proof {
+            proof.digest.add(&batch);
+            if self.batches == self.batches_seen && proof.digest != proof.expected {
+                return Err(Fault::RowsChanged);
+            }
         }
         drop(batch);
         self.columns.recycle(lent);

@@ -43,13 +43,12 @@ pub(crate) fn media_key<'s>(
     let text = match value {
         Value::Absent | Value::None | Value::Missing => "",
         Value::Field(field) => fields.name(field),
-        Value::Text(span) | Value::OldText(span) | Value::Utf8(span) => {
+        Value::Text(span) | Value::OldText(span) | Value::Utf8(span) | Value::Digits(span) => {
             if span.length as usize > chars_max.saturating_mul(char::MAX.len_utf8()) {
                 return Err(RejectReason::MediaKeyTooLong);
             }
             store.text(span)
         }
-        Value::Digits(span) => store.text(span),
         Value::Int(_) | Value::Long(_) | Value::Float(_) => {
             write_number(value, chars_max, store, scratch)?;
             scratch

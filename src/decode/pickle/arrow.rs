@@ -42,7 +42,7 @@ fn bad(what: &'static str) -> Fault {
 }
 
 /// The arrays of a `ChunkedArray`, or the one. A chunk may be listed many times, and so may its texts, which will be
-/// copied: there are no more of them than could be held if each were its own.
+/// copied each time.
 pub fn chunks(value: Value, store: &mut Store, fields: &Fields, limits: &Limits) -> Result<Vec<Chunk>, Fault> {
     let object = store.object(value).ok_or_else(|| bad("a column without its array"))?;
     let arrays = match object.class {
@@ -50,19 +50,17 @@ pub fn chunks(value: Value, store: &mut Store, fields: &Fields, limits: &Limits)
         Global::ChunkedArray => store.element(object.arguments, 0).unwrap_or(Value::Absent),
         _ => return Err(bad("a column without its array")),
     };
-    let (mut chunks, mut length, mut text_bytes) = (Vec::new(), 0usize, 0usize);
-    for index in 0..store.elements(arrays).unwrap_or(0) {
+    let count = store.elements(arrays).unwrap_or(0);
+    store.budget.charge_scattered(count.saturating_mul(size_of::<Chunk>() + size_of::<usize>()))?;
+    let (mut chunks, mut length) = (Vec::with_capacity(count), 0usize);
+    for index in 0..count {
         let array = store.element(arrays, index).unwrap_or(Value::Absent);
         let chunk = Chunk::of(array, store, fields, limits)?;
         length = length.saturating_add(chunk.length);
-        text_bytes = text_bytes.saturating_add(chunk.text_bytes(store));
         if length as u64 > limits.rows_max {
             return Err(Limit::Rows.into());
         }
-        if text_bytes > limits.decoder_bytes_max {
-            return Err(Limit::DecoderBytes.into());
-        }
-        store.budget.charge_scattered(size_of::<Chunk>() + size_of::<usize>())?;
+        store.budget.repeat(chunk.length.saturating_add(chunk.text_bytes(store)))?;
         chunks.push(chunk);
     }
     Ok(chunks)
@@ -137,11 +135,13 @@ impl Chunk {
     fn text_bytes(&self, store: &Store) -> usize {
         let ArrowKind::Text { offset_bytes } = self.kind else { return 0 };
         let offset = |index| self.text_offset(index, offset_bytes, store).unwrap_or(0);
-        offset(self.offset + self.length).saturating_sub(offset(self.offset))
+        // `fits` has added them.
+        offset(self.offset.saturating_add(self.length)).saturating_sub(offset(self.offset))
     }
 
     fn text_offset(&self, index: usize, offset_bytes: usize, store: &Store) -> Option<usize> {
-        let offset = store.raw(self.values)?.get(index * offset_bytes..(index + 1) * offset_bytes)?;
+        let at = index.checked_mul(offset_bytes)?;
+        let offset = store.raw(self.values)?.get(at..at.checked_add(offset_bytes)?)?;
         let mut bytes = [0; 8];
         bytes[..offset_bytes].copy_from_slice(offset);
         usize::try_from(i64::from_le_bytes(bytes)).ok()
@@ -191,7 +191,8 @@ impl ArrowKind {
     /// `type_for_alias(name)` or `timestamp(unit, zone)`.
     fn of(value: Value, store: &Store, fields: &Fields) -> ArrowKind {
         let Some(object) = store.object(value) else { return ArrowKind::Other };
-        let name = store.element(object.arguments, 0).and_then(|name| store.key_text(name, fields)).unwrap_or_default();
+        let name =
+            store.element(object.arguments, 0).and_then(|name| store.name_text(name, fields)).unwrap_or_default();
         let packed = |kind, size| ArrowKind::Packed(Dtype::little(kind, size));
         if object.class == Global::ArrowTimestamp {
             return Unit::named(name, 1).map_or(ArrowKind::Other, |unit| packed(Kind::Time(unit), 8));

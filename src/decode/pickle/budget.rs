@@ -1,18 +1,39 @@
 //! How much is held for one object: counted before it is allocated, by capacity, not by length.
 
-use super::super::error::{Fault, Limit};
+use super::super::error::{Fault, Limit, PickleFault};
 
-/// Counts what is held for one object against `decoder_bytes_max`, before it is allocated.
+/// Counts what is held for one object against `decoder_bytes_max`, before it is allocated, and what is done again with
+/// what is held against what has been read.
 pub struct Budget {
     held: usize,
     /// The part of `held` that ends with the dump; the rest is kept for the next one.
     scattered: usize,
     max: usize,
+    /// Bytes of the stream, and the bytes and values that were looked at beyond what reading the stream once takes.
+    read: u64,
+    repeated: u64,
 }
 
 impl Budget {
     pub fn new(max: usize) -> Self {
-        Self { held: 0, scattered: 0, max }
+        Self { held: 0, scattered: 0, max, read: 0, repeated: 0 }
+    }
+
+    /// The stream has been read so far.
+    pub fn read_to(&mut self, offset: u64) {
+        self.read = offset;
+    }
+
+    /// Counts work on so many bytes or values that are held already: one text may be an argument a million times, and an
+    /// array of no bytes may say that it has a million values. What picklers write is done once or a few times over.
+    pub fn repeat(&mut self, units: usize) -> Result<(), Fault> {
+        const FREE: u64 = 1 << 20;
+        const TIMES: u64 = 8;
+        self.repeated = self.repeated.saturating_add(units as u64);
+        if self.repeated > self.read.saturating_mul(TIMES).saturating_add(FREE) {
+            return Err(PickleFault::Repetition.into());
+        }
+        Ok(())
     }
 
     #[inline(always)]

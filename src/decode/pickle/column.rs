@@ -1,13 +1,13 @@
 //! A column, whatever holds it: a list, a numpy array, one of pandas' arrays. It is taken apart once, so that each of its
 //! values is a look-up, and rows are read from all columns at once without any of them being converted as a whole.
 
-use super::super::error::{Fault, PickleFault};
+use super::super::error::{Fault, Limit, PickleFault};
 use super::super::fields::{Fields, StateKey};
 use super::arrow::{self, Chunk};
 use super::globals::Global;
 use super::memo::Word;
 use super::numbers::Numbers;
-use super::numpy::{Array, Cells, Lane, Shape};
+use super::numpy::{Array, Cells, Lane, Shape, UTF_32_BYTES};
 use super::objects::Object;
 use super::storage::{Run, Store, refuse_ads};
 use super::value::Value;
@@ -140,7 +140,9 @@ impl Resolver<'_> {
         let state = dtype.and_then(|dtype| self.store.object(dtype)).map_or(Value::Absent, |dtype| dtype.state);
         let index = self.store.entry(state, StateKey::Categories, self.fields).unwrap_or(Value::Absent);
         let index = self.column_within(index, 0, depth)?.ok_or_else(|| bad("a Categorical without categories"))?;
-        self.store.budget.charge_scattered(index.length.saturating_mul(size_of::<Value>()))?;
+        self.store.budget.repeat(index.length)?;
+        // Twofold, as it may be while it grows.
+        self.store.budget.charge_scattered(index.length.saturating_mul(2 * size_of::<Value>()))?;
         let categories = (0..index.length).map(|at| index.value(at, self.store, self.limits.text_bytes_max));
         let categories = categories.collect::<Result<_, _>>()?;
         Ok(Column { length: codes.length, source: Source::Coded { codes, categories }, of_pandas: true })
@@ -311,6 +313,9 @@ fn lane_value(lane: &Lane, index: usize, store: &mut Store, text_bytes_max: usiz
             let packed = packed.and_then(|(at, end)| store.raw(bytes)?.get(at..end)).ok_or_else(missing)?;
             if let Some(small) = dtype.small(packed) {
                 return Ok(small);
+            }
+            if packed.len() > text_bytes_max.saturating_mul(UTF_32_BYTES) {
+                return Err(Limit::TextBytes.into());
             }
             let packed = packed.to_vec();
             dtype.read(&packed, store, text_bytes_max)

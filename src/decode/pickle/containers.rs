@@ -212,6 +212,9 @@ impl Machine<'_> {
         const ARGUMENTS_MAX: usize = 16;
         let length = self.store.length(id).min(ARGUMENTS_MAX);
         let arguments: Vec<Value> = (0..length).filter_map(|index| self.store.item(id, index)).collect();
+        self.store.budget.read_to(self.reader.offset());
+        let work = arguments.iter().map(|&argument| self.store.work_on(argument)).sum();
+        self.store.budget.repeat(work)?;
         let value = global.call(&arguments, &mut self.store, self.fields)?;
         self.push(value)
     }

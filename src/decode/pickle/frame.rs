@@ -101,12 +101,18 @@ impl Resolver<'_> {
 
     /// Where the fields that count stand among the columns. Of a name that occurs twice the last one counts.
     fn known_positions(&mut self, labels: &Column) -> Result<Vec<(usize, FieldId)>, Fault> {
+        self.store.budget.repeat(labels.length)?;
         let mut positions: Vec<(usize, FieldId)> = Vec::new();
         for position in 0..labels.length {
             self.store.begin_scratch();
-            let label = labels.value(position, self.store, self.limits.text_bytes_max)?;
-            let text = self.store.key_text(label, self.fields).unwrap_or_default();
-            let field = self.fields.find(text.as_bytes());
+            let field = match labels.value(position, self.store, self.limits.text_bytes_max)? {
+                Value::Field(field) => Some(field),
+                // A long text that many labels share is not looked at for each.
+                Value::Text(span) | Value::OldText(span) if span.length as usize <= self.fields.name_bytes_max => {
+                    self.fields.find(self.store.bytes(span))
+                }
+                _ => None,
+            };
             self.store.end_scratch();
             let Some(field) = field.filter(|&field| self.fields.of_row().any(|known| known == field)) else { continue };
             positions.retain(|known| known.1 != field);
@@ -136,6 +142,7 @@ impl Resolver<'_> {
         if places.length != width {
             return Err(bad("a block whose placement does not fit it"));
         }
+        self.store.budget.repeat(places.length)?;
         for row in 0..places.length {
             if count(places.value(row, self.store, self.limits.text_bytes_max)?) == Some(position) {
                 return Ok(Some(row));
@@ -186,6 +193,7 @@ impl Resolver<'_> {
     /// A list may hold the same block many times over.
     fn charge_blocks(&mut self, blocks: Value) -> Result<(), Fault> {
         let blocks = self.store.elements(blocks).unwrap_or(0);
-        self.store.budget.charge_scattered(blocks.saturating_mul(size_of::<Block>()))
+        // Twofold, as they may be while they are gathered.
+        self.store.budget.charge_scattered(blocks.saturating_mul(2 * size_of::<Block>()))
     }
 }

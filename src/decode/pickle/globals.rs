@@ -201,9 +201,10 @@ fn encode(arguments: &[Value], store: &mut Store, fields: &Fields) -> Result<Val
     if !matches!(store.key_text(encoding, fields), Some("latin1" | "latin-1")) {
         return Err(refused());
     }
-    if let Some(text) = store.long_text(text) {
-        let bytes = latin1(text).ok_or(PickleFault::BadText)?;
-        store.budget.charge_scattered(bytes.capacity())?;
+    if matches!(text, Value::Payload(_)) {
+        // No character of Latin-1 is shorter.
+        store.budget.charge_scattered(store.work_on(text))?;
+        let bytes = store.long_text(text).and_then(latin1).ok_or(PickleFault::BadText)?;
         return store.add_payload(bytes, false);
     }
     let text = store.key_text(text, fields).ok_or_else(refused)?;
@@ -212,7 +213,11 @@ fn encode(arguments: &[Value], store: &mut Store, fields: &Fields) -> Result<Val
 }
 
 fn latin1(text: &str) -> Option<Vec<u8>> {
-    text.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect()
+    let mut bytes = Vec::with_capacity(text.len());
+    for character in text.chars() {
+        bytes.push(u8::try_from(u32::from(character)).ok()?);
+    }
+    Some(bytes)
 }
 
 /// `bytearray()`, `bytearray(bytes)` and `bytearray(text, "latin1")`.
@@ -231,14 +236,8 @@ fn byte_array(arguments: &[Value], store: &mut Store, fields: &Fields) -> Result
 }
 
 /// `Decimal("12.5")`. What is no amount of money (`NaN`, too large) is kept as what no field may hold.
-fn decimal(arguments: &[Value], store: &mut Store, fields: &Fields) -> Result<Value, Fault> {
-    /// Longer texts are charged to the budget, lest one of a million digits be read a million times over.
-    const FREE_BYTES: usize = 64;
+fn decimal(arguments: &[Value], store: &Store, fields: &Fields) -> Result<Value, Fault> {
     let &[text] = arguments else { return Err(Global::Decimal.refuse()) };
-    let bytes = store.key_bytes(text).unwrap_or_default();
-    if bytes > FREE_BYTES {
-        store.budget.charge_scattered(bytes)?;
-    }
     let text = store.key_text(text, fields).ok_or_else(|| Global::Decimal.refuse())?;
     let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
     let negative = text.starts_with('-') && mantissa.contains(|digit: char| digit.is_ascii_digit() && digit != '0');
@@ -264,8 +263,6 @@ fn ordered_dict(arguments: &[Value], store: &mut Store) -> Result<Value, Fault> 
         let (Some(key), Some(value), 2) = (store.item(pair, 0), store.item(pair, 1), store.length(pair)) else {
             return Err(refused());
         };
-        // The list may be shared: its items are charged each time they are read.
-        store.budget.charge_scattered(size_of::<Value>())?;
         if !store.is_hashable(key) {
             return Err(PickleFault::UnhashableKey.into());
         }

@@ -51,6 +51,10 @@ impl Machine<'_> {
         let Some(list) = self.top_level.streamed() else { return Ok(()) };
         let Some(from) = self.stack.waiting() else { return Ok(()) };
         if let Some(&row) = self.stack.from(from).first() {
+            // It is refused once it is listed: until then it may be taken off again.
+            if matches!(row, Value::Payload(_)) {
+                return Err(Fault::Forgotten(Keep::Everything));
+            }
             self.store.append(list, row, false)?;
             self.read_row(row, rows)?;
             self.stack.truncate(from);

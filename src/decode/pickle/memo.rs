@@ -282,15 +282,18 @@ impl Memo {
         Ok(())
     }
 
+    /// All pages but the last, at once: what is left moves up once, however many there are.
     fn turn_page(&mut self, budget: &mut Budget) -> Result<(), Fault> {
-        let page = self.recent.get(..PAGE).unwrap_or_default();
-        let kept = page.iter().any(|&word| word != Word::FORGOTTEN);
-        if kept {
-            budget.charge_scattered(PAGE * size_of::<Word>())?;
+        let turned = (self.recent.len() / PAGE - 1) * PAGE;
+        for page in self.recent.get(..turned).unwrap_or_default().chunks_exact(PAGE) {
+            let kept = page.iter().any(|&word| word != Word::FORGOTTEN);
+            if kept {
+                budget.charge_scattered(PAGE * size_of::<Word>())?;
+            }
+            let page = kept.then(|| page.into());
+            budget.push_scattered(&mut self.pages, page)?;
         }
-        let page = kept.then(|| page.into());
-        budget.push_scattered(&mut self.pages, page)?;
-        self.recent.drain(..PAGE);
+        self.recent.drain(..turned);
         Ok(())
     }
 
@@ -300,5 +303,27 @@ impl Memo {
         self.wide.clear();
         self.first_absent = false;
         self.sparse = HashMap::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_pages_that_are_past_turn_at_once() {
+        let (mut memo, mut budget) = (Memo::default(), Budget::new(1 << 30));
+        let mark = memo.mark();
+        for index in 0..100 * PAGE as u64 {
+            memo.put(index, Value::List(index as u32), &mut budget).unwrap();
+        }
+        memo.turn_pages(&mut budget).unwrap();
+        assert!(memo.recent.len() < 2 * PAGE, "{} words are moved for the next page", memo.recent.len());
+        let store = Store::new(1 << 20, 64);
+        for index in [0, PAGE as u64, 99 * PAGE as u64 + 7] {
+            assert!(matches!(memo.get(index, &store), Entry::Value(Value::List(list)) if u64::from(list) == index));
+        }
+        memo.forget(mark, &mut budget).unwrap();
+        assert_eq!(memo.next(), 100 * PAGE as u64);
     }
 }

@@ -34,6 +34,8 @@ pub use keep::KEEPS_EVERYTHING;
 pub use keep::Keep;
 pub use machine::Machine;
 pub use numpy::Kind;
+#[cfg(test)]
+pub use objects::LOOKED_AT;
 pub use reader::Reader;
 pub use storage::{Store, not_kept};
 pub use text::decimal_text;

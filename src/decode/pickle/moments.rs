@@ -56,7 +56,7 @@ pub fn date_time(arguments: &[Value], store: &Store, fields: &Fields) -> Result<
 /// The name of a zone whose offset depends on the time: `zoneinfo.ZoneInfo._unpickle(name, cached)`.
 fn named_zone<'s>(zone: Value, store: &'s Store, fields: &'s Fields) -> Option<&'s str> {
     let object = store.object(zone).filter(|object| object.class == Global::ZoneInfoUnpickle)?;
-    store.key_text(store.element(object.arguments, 0)?, fields)
+    store.name_text(store.element(object.arguments, 0)?, fields)
 }
 
 /// `datetime.timedelta(days, seconds, microseconds)`.
@@ -85,7 +85,7 @@ pub fn zone(class: Global, arguments: &[Value], store: &mut Store) -> Result<Val
         _ => None,
     };
     Ok(seconds
-        .filter(|seconds| seconds.abs() <= 86_400)
+        .filter(|seconds| (-86_400..=86_400).contains(seconds))
         .and_then(|seconds| i32::try_from(seconds).ok())
         .map_or(NOTHING_KNOWN, Value::Offset))
 }
@@ -144,7 +144,9 @@ impl Unit {
         else {
             return None;
         };
-        let name = store.raw(store.element(unit, 0)?)?;
+        /// `generic` is the longest.
+        const NAME_BYTES_MAX: usize = 7;
+        let name = store.raw(store.element(unit, 0)?).filter(|name| name.len() <= NAME_BYTES_MAX)?;
         Unit::named(std::str::from_utf8(name).ok()?, times)
     }
 

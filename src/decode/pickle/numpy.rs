@@ -6,7 +6,7 @@ use super::super::fields::Fields;
 use super::globals::Global;
 use super::moments::Unit;
 use super::objects::count;
-use super::storage::Store;
+use super::storage::{Store, refuse_payload};
 use super::value::Value;
 
 /// What one value of an array is.
@@ -34,6 +34,9 @@ pub struct Dtype {
     pub big_endian: bool,
 }
 
+/// Of a character in an array.
+pub const UTF_32_BYTES: usize = 4;
+
 fn bad(what: &'static str) -> Fault {
     PickleFault::BadObject(what).into()
 }
@@ -47,9 +50,10 @@ impl Dtype {
     fn of(value: Value, store: &Store, fields: &Fields) -> Result<Dtype, Fault> {
         let object = store.object(value).filter(|object| object.class == Global::Dtype);
         let object = object.ok_or_else(|| bad("an array without a dtype"))?;
-        let code = store.element(object.arguments, 0).and_then(|code| store.key_text(code, fields)).unwrap_or_default();
+        let code =
+            store.element(object.arguments, 0).and_then(|code| store.name_text(code, fields)).unwrap_or_default();
         let size = code.get(1..).and_then(|size| size.parse().ok()).ok_or_else(|| bad("a dtype without a size"))?;
-        let order = store.element(object.state, 1).and_then(|order| store.key_text(order, fields));
+        let order = store.element(object.state, 1).and_then(|order| store.name_text(order, fields));
         let kind = match (code.as_bytes()[0], size) {
             (b'b', 1) => Kind::Bool,
             (b'i', 1 | 2 | 4 | 8) => Kind::Int,
@@ -80,7 +84,7 @@ impl Dtype {
                 }
             };
         }
-        if bytes.len() > text_bytes_max.saturating_mul(4) {
+        if bytes.len() > text_bytes_max.saturating_mul(UTF_32_BYTES) {
             return Err(Limit::TextBytes.into());
         }
         match self.kind {
@@ -141,7 +145,8 @@ impl Dtype {
         };
         let units = || bytes.chunks_exact(4).map(unit);
         let filled = units().rev().take_while(|&unit| unit == 0).count();
-        let mut text = Vec::new();
+        // No character takes more in UTF-8.
+        let mut text = Vec::with_capacity(bytes.len());
         let mut whole = true;
         for unit in units().take(bytes.len() / 4 - filled) {
             match char::from_u32(unit) {
@@ -183,6 +188,7 @@ pub fn scalar(arguments: &[Value], store: &mut Store, fields: &Fields) -> Result
     if matches!(dtype.kind, Kind::Object | Kind::Other) {
         return Ok(Value::Opaque { hashable: true });
     }
+    refuse_payload(bytes)?;
     let bytes = store.raw(bytes).ok_or_else(|| bad("a scalar without bytes"))?.to_vec();
     if bytes.len() != dtype.size {
         return Err(bad("a scalar whose bytes do not fit its dtype"));
@@ -241,7 +247,7 @@ impl Array {
         let column_major = match part(order)? {
             Value::Bool(column_major) => column_major,
             Value::Int(column_major) => column_major != 0,
-            order => store.key_text(order, fields) == Some("F"),
+            order => store.name_text(order, fields) == Some("F"),
         };
         let (dtype, values) = (Dtype::of(part(dtype)?, store, fields)?, part(values)?);
         let (cells, held) = if dtype.kind == Kind::Object {

@@ -22,6 +22,17 @@ pub struct Payload {
     pub is_text: bool,
 }
 
+// Tests count the bytes that are taken from the store to be looked at.
+#[cfg(test)]
+thread_local! {
+    pub static LOOKED_AT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+#[cfg(test)]
+pub fn look_at(bytes: usize) {
+    LOOKED_AT.set(LOOKED_AT.get() + bytes);
+}
+
 impl Store {
     /// `arguments` is a tuple.
     pub fn add_object(&mut self, class: Global, arguments: Value) -> Result<Value, Fault> {
@@ -81,6 +92,25 @@ impl Store {
             }
             Value::Payload(id) => self.payloads.get(id as usize).filter(|it| !it.is_text).map(|it| it.bytes.as_slice()),
             _ => None,
+        }
+    }
+
+    /// As `key_text`, for what is compared with names that are known: nothing of a text that is longer than all of them.
+    pub fn name_text<'s>(&'s self, value: Value, fields: &'s Fields) -> Option<&'s str> {
+        const NAME_BYTES_MAX: u32 = 64;
+        match value {
+            Value::Text(span) | Value::OldText(span) if span.length > NAME_BYTES_MAX => None,
+            value => self.key_text(value, fields),
+        }
+    }
+
+    /// What a constructor may have to look at of an argument: bytes of text, elements of a list.
+    pub fn work_on(&self, argument: Value) -> usize {
+        match argument {
+            Value::Text(span) | Value::OldText(span) | Value::Utf8(span) | Value::Bytes(span) => span.length as usize,
+            Value::Payload(id) => self.payloads.get(id as usize).map_or(0, |payload| payload.bytes.len()),
+            Value::List(id) => self.length(id),
+            _ => 0,
         }
     }
 

@@ -73,7 +73,7 @@ pub struct Store {
     entries: Vec<(FieldId, Value)>,
     /// What long JSON texts in `text` turned out to hold, by their place: a text that many rows share is parsed once.
     json: HashMap<u32, Result<Ids, RejectReason>>,
-    /// The keys of `json`, in the order in which they came.
+    /// The keys of `json` that end with their row, in the order in which they came.
     json_places: Vec<u32>,
     /// Where everything ended when the row at hand began.
     mark: StoreMark,
@@ -184,6 +184,8 @@ impl Store {
     }
 
     pub fn bytes(&self, span: Span) -> &[u8] {
+        #[cfg(test)]
+        super::objects::look_at(span.length as usize);
         if span.at & INTERNED != 0 {
             return self.interner.bytes(span.at & !INTERNED);
         }
@@ -201,14 +203,6 @@ impl Store {
         match value {
             Value::Field(field) => Some(fields.name(field)),
             Value::Text(span) | Value::OldText(span) => Some(self.text(span)),
-            _ => None,
-        }
-    }
-
-    /// The length of what `key_text` would give, where that is in the store.
-    pub fn key_bytes(&self, value: Value) -> Option<usize> {
-        match value {
-            Value::Text(span) | Value::OldText(span) => Some(span.length as usize),
             _ => None,
         }
     }

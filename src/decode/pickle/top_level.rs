@@ -4,7 +4,7 @@
 //! are appended and leave at once. So is a tuple whose mark is set there and followed by a dict, for rows of many. Should it turn out not to be (it is taken off the stack again, or becomes part of a
 //! tuple), or should a row change after it was read, then the dump is read again with its rows held until STOP.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::super::Shape;
 use super::super::error::{DecodeError, Fault};
@@ -95,6 +95,7 @@ impl TopLevel {
 impl Machine<'_> {
     /// Reads the rows of a dump's value that have not been read yet.
     pub(super) fn read_top_level(&mut self, value: Value, rows: &mut Rows) -> Result<Shape, Fault> {
+        self.store.budget.read_to(self.reader.offset());
         if let Some(streamed) = self.top_level.list
             && value != self.top_level.rows_as(streamed)
             && self.store.length(streamed) > 0
@@ -150,6 +151,7 @@ impl Machine<'_> {
         if columns.iter().any(|column| column.1.length != length) {
             return Err(unequal());
         }
+        self.charge_unknown_columns()?;
         let others: Vec<Value> = self.store.items(id).iter().map(|item| item.1).chain(self.unknown_columns()).collect();
         for other in others {
             if self.resolver().length_of(other)?.is_some_and(|other| other != length) {
@@ -160,15 +162,26 @@ impl Machine<'_> {
         Ok(if length == 0 { Shape::Empty } else { Shape::Columns })
     }
 
+    /// What `unknown_columns` and a list of what it gives take, at most.
+    fn charge_unknown_columns(&mut self) -> Result<(), Fault> {
+        /// A bound on what an entry of the two maps takes, empty slots included, and of the two lists while they grow.
+        const UNKNOWN_BYTES: usize = 192;
+        let unknown = self.top_level.unknown.len();
+        self.store.budget.charge_scattered(unknown.saturating_mul(UNKNOWN_BYTES))
+    }
+
     /// The last value of every unknown key.
     fn unknown_columns(&self) -> impl Iterator<Item = Value> {
         let mut last: HashMap<&[u8], Value> = HashMap::new();
+        // One long text may be the key of many items: it is looked at once.
+        let mut seen: HashSet<(u32, u32)> = HashSet::new();
         let mut nameless = Vec::new();
-        for &(key, value) in &self.top_level.unknown {
+        for &(key, value) in self.top_level.unknown.iter().rev() {
             match key {
-                Value::Text(_) | Value::OldText(_) => {
-                    let text = self.store.key_text(key, self.fields).unwrap_or_default();
-                    last.insert(text.as_bytes(), value);
+                Value::Text(span) | Value::OldText(span) => {
+                    if seen.insert((span.at, span.length)) {
+                        last.entry(self.store.bytes(span)).or_insert(value);
+                    }
                 }
                 _ => nameless.push(value),
             }

@@ -28,7 +28,7 @@ pub(super) fn survey(
 ) -> InColumns {
     let fields = Fields::of(schema);
     let mut unseen = |_: &_| {};
-    let mut rows = Rows::new(schema, &fields, limits, 0, &mut unseen);
+    let mut rows = Rows::new(schema, &fields, limits, 0, None, &mut unseen);
     let reader = Reader::new(Inflate::new(body, limits), limits.text_bytes_max);
     let mut machine = Machine::new(reader, schema, &fields, limits);
     let mut columns = InColumns::default();

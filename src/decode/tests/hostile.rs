@@ -132,6 +132,54 @@ fn what_makes_no_sense_is_named(#[case] body: &[u8], #[case] fault: PickleFault)
     assert_eq!(fault_of(body), fault);
 }
 
+#[rstest]
+#[case::short_binunicode(b"\x8c\x03a\xffb")]
+#[case::binunicode(b"X\x03\0\0\0a\xffb")]
+#[case::binunicode8(b"\x8d\x03\0\0\0\0\0\0\0a\xffb")]
+#[case::overlong(b"\x8c\x02\xc0\x80")]
+#[case::half_a_surrogate(b"\x8c\x02\xed\xa0")]
+#[case::beyond_unicode(b"\x8c\x04\xf4\x90\x80\x80")]
+fn text_that_is_no_utf_8_is_an_error_wherever_it_stands(#[case] text: &[u8]) {
+    assert_eq!(fault_of(text), PickleFault::BadText);
+    for field in ["ts", "mid", "ads", "imp", "ua"] {
+        assert_eq!(fault_of(&dump(&list(&[&dict(&[(field, text)])]))), PickleFault::BadText);
+    }
+    // As a key, and longer than what is kept once.
+    assert_eq!(fault_of(&[b"}", text, b"Ns."].concat()), PickleFault::BadText);
+    let long = [b"X\x80\0\0\0".as_slice(), &[b'x'; 127], b"\xff"].concat();
+    assert_eq!(fault_of(&long), PickleFault::BadText);
+    assert_eq!(fault_of(b"c\xff\nx\n"), PickleFault::BadText);
+}
+
+#[test]
+fn lone_surrogate_is_text_that_no_field_may_be() {
+    let lone = b"\x8c\x03\xed\xa0\x80".as_slice();
+    let outcome_of = |field: &str| outcome(&dump(&list(&[&dict(&[("ts", TIMESTAMP), (field, lone)])])));
+    assert_eq!(outcome_of("mid"), "media_key_not_text: 1 row (first 0)");
+    assert_eq!(outcome_of("ads"), "ads_unreadable: 1 row (first 0)");
+    assert_eq!(outcome_of("imp"), "counter_not_an_integer: 1 row (first 0)");
+    assert_eq!(outcome_of("rev"), "money_not_a_number: 1 row (first 0)");
+    assert_eq!(outcome_of("ua"), "1718000000  [0, 0, 0] [0, 0, 0, 0]");
+    // As protocol 0 writes it, and as a key.
+    assert_eq!(outcome(&[b"](}(", &text("ts")[..], TIMESTAMP, b"V\\udc80\nNue."].concat()), outcome_of("ua"));
+}
+
+#[test]
+fn object_that_is_part_of_itself_is_read() {
+    // A row that is its own `ads`, a list of rows in a row, a tuple that holds the list that holds it.
+    let row = [b"]}q\x01(".as_slice(), &text("ts"), TIMESTAMP, &text("ads"), b"h\x01ua."].concat();
+    assert_eq!(outcome(&row), "ads_unreadable: 1 row (first 0)");
+    let list = [b"]q\0}(".as_slice(), &text("ts"), TIMESTAMP, &text("ads"), b"h\0ua."].concat();
+    assert_eq!(outcome(&list), "1718000000  [0, 0, 0] [0, 0, 0, 0]");
+    assert_eq!(outcome(b"]q\0h\0\x85ah\0."), "not_a_row: 1 row (first 0)");
+    assert_eq!(
+        outcome(&[b"}q\0(".as_slice(), &text("ts"), b"h\0u."].concat()),
+        "timestamp_not_a_number: 1 row (first 0)"
+    );
+    let columns = [b"}(".as_slice(), &text("ts"), b"]q\0h\0au."].concat();
+    assert_eq!(outcome(&columns), "timestamp_not_a_number: 1 row (first 0)");
+}
+
 #[test]
 fn frame_may_end_before_the_stop() {
     assert_eq!(outcome(b"\x95\x01\0\0\0\0\0\0\0]."), "");

@@ -9,6 +9,7 @@ mod hostile;
 mod json;
 mod pandas;
 mod pandas_hostile;
+mod repetition;
 mod row_rules;
 mod shapes;
 mod sharing;

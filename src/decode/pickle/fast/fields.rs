@@ -145,16 +145,18 @@ impl Scan<'_> {
 
     /// A small integer.
     #[inline(always)]
-    fn small(&self, at: usize) -> Option<(i64, usize)> {
+    fn small(&mut self, at: usize) -> Option<(i64, usize)> {
         let word = word_at(self.bytes, at)?;
         let operand = word >> 8;
-        match word as u8 {
-            op::BININT1 => Some((i64::from(operand as u8), at + 2)),
-            op::BININT2 => Some((i64::from(operand as u16), at + 3)),
-            op::BININT => Some((i64::from(operand as i32), at + 5)),
-            op::INT => self.decimal(at),
-            _ => None,
-        }
+        let small = match word as u8 {
+            op::BININT1 => (i64::from(operand as u8), at + 2),
+            op::BININT2 => (i64::from(operand as u16), at + 3),
+            op::BININT => (i64::from(operand as i32), at + 5),
+            op::INT => return self.decimal(at),
+            _ => return None,
+        };
+        self.protocols |= 1 << 1;
+        Some(small)
     }
 
     /// A value as it is, and where it ends.
@@ -183,6 +185,7 @@ impl Scan<'_> {
         if *self.bytes.get(at)? != op::BINFLOAT {
             return self.measure(at, MeasureKind::Money);
         }
+        self.protocols |= 1 << 1;
         let units = f64::from_be_bytes(*self.bytes.get(at + 1..)?.first_chunk()?);
         let Micros(micros) = Micros::from_f64(units)?;
         (units >= 0.0).then_some((micros, at + 9))

@@ -177,7 +177,7 @@ impl Machine<'_> {
             self.reader.grow(UNREAD_BYTES_MAX)?;
         }
         let bytes = self.reader.unread();
-        let (mut at, mut protocol, mut frame_bytes) = (0, 0, None);
+        let (mut at, mut protocol, mut frame_end) = (0, 0, None);
         if let [op::PROTO, named @ 0..=op::PROTOCOL_MAX, ..] = *bytes {
             (at, protocol) = (2, named);
         }
@@ -185,12 +185,15 @@ impl Machine<'_> {
             let Some(length) = bytes.get(at + 1..).and_then(|length| length.first_chunk()) else { return Ok(false) };
             protocol = protocol.max(4);
             at += 9;
-            frame_bytes = Some(u64::from_le_bytes(*length));
+            // One that ends beyond all offsets is the machine's to refuse.
+            let length = u64::from_le_bytes(*length);
+            let Some(end) = (self.reader.offset() + at as u64).checked_add(length) else { return Ok(false) };
+            frame_end = Some(end);
         }
         if !matches!(bytes.get(at..), Some([op::EMPTY_DICT, ..] | [op::MARK, op::DICT, ..])) {
             return Ok(false);
         }
-        self.frame_end = frame_bytes.map(|length| self.reader.offset() + at as u64 + length);
+        self.frame_end = frame_end;
         let read = self.fast_rows_of_window(After::Stop, at, rows)?;
         if read.rows > 0 {
             self.protocol = self.protocol.max(protocol);

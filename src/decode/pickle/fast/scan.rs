@@ -241,7 +241,7 @@ impl<'p> Scan<'p> {
         const LINE_BYTES_MAX: usize = 256;
         let bytes: &'p [u8] = self.bytes;
         let rest = bytes.get(self.at + 1..)?;
-        let rest = &rest[..rest.len().min(LINE_BYTES_MAX).min(self.text_bytes_max + 1)];
+        let rest = &rest[..rest.len().min(LINE_BYTES_MAX).min(self.text_bytes_max.saturating_add(1))];
         let length = rest.iter().position(|&byte| byte == b'\n')?;
         self.at += length + 2;
         Some(&rest[..length])

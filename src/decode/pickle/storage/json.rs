@@ -23,7 +23,10 @@ impl Store {
         }
         self.budget.charge_scattered(JSON_ENTRY_BYTES)?;
         self.json.insert(span.at, ids);
-        self.json_places.push(span.at);
+        // A text from before the row at hand stays when the row is forgotten, and so does what it turned out to hold.
+        if span.at as usize >= self.mark.text {
+            self.json_places.push(span.at);
+        }
         Ok(())
     }
 }
