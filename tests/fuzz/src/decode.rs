@@ -335,8 +335,8 @@ fn behind(rejects: &Rejects) -> Rejects {
     (0..REFERRING_ROWS).for_each(|row| behind.add(RejectReason::TimestampMissing, row));
     for (reason, rejected) in rejects.iter() {
         let first = rejected.first_rows.iter().copied();
-        let others =
-            std::iter::repeat(u64::MAX).take((rejected.rows as usize).saturating_sub(rejected.first_rows.len()));
+        let others = (rejected.rows as usize).saturating_sub(rejected.first_rows.len());
+        let others = std::iter::repeat_n(u64::MAX, others);
         first.chain(others).for_each(|row| behind.add(reason, row.saturating_add(REFERRING_ROWS)));
     }
     behind
