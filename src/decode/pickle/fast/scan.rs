@@ -257,14 +257,11 @@ impl<'p> Scan<'p> {
         let (mut number, mut end) = (0, start);
         loop {
             match *self.bytes.get(end)? {
-                digit @ b'0'..=b'9' => number = number * 10 + i64::from(digit - b'0'),
+                digit @ b'0'..=b'9' if end - start < DIGITS_MAX => number = number * 10 + i64::from(digit - b'0'),
                 b'\n' => break,
                 _ => return None,
             }
             end += 1;
-            if end - start > DIGITS_MAX {
-                return None;
-            }
         }
         let fits = end > start && end - at <= self.text_bytes_max;
         fits.then_some((if negative { -number } else { number }, end + 1))
