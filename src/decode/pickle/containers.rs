@@ -142,6 +142,10 @@ impl Machine<'_> {
             // Another mark on an empty stack, later on.
             return Err(Fault::Forgotten(Keep::Everything));
         }
+        // A tuple may hold one: it is refused when it turns out to be the rows, and this one may be taken off again.
+        if self.stack.from(from).iter().any(|item| matches!(item, Value::Payload(_))) {
+            return Err(Fault::Forgotten(Keep::Everything));
+        }
         self.append_from(id, from, rows)?;
         self.stack.below_rows = 1;
         self.push(Value::Tuple(id))
