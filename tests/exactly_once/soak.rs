@@ -51,8 +51,8 @@ async fn random_mix_of_everything_leaves_exact_books() {
         }
     }
     feed.stop();
-    feeding.await.expect("the feed");
     weather.calm_down(&mut fleet).await;
+    feeding.await.expect("the feed");
     println!("soak: the weather is calm after {:.0} s, draining", began.elapsed().as_secs_f64());
     drain(&stage, &mut fleet, &feed).await;
     fleet.stop_all().await;
@@ -113,7 +113,7 @@ async fn drain(stage: &Stage, fleet: &mut Fleet, feed: &Feed) {
     const PATIENCE: Duration = Duration::from_secs(600);
     let began = Instant::now();
     loop {
-        fleet.look();
+        fleet.keep_two_at_work();
         if stage.world.cloud.queue_depth().await == (0, 0) && feed.announce_what_the_emulator_lost().await == 0 {
             return;
         }

@@ -140,6 +140,15 @@ impl Fleet {
         }
     }
 
+    /// Somebody who meets an outage at his start ends, and another takes his place.
+    pub fn keep_two_at_work(&mut self) {
+        self.thaw_all();
+        self.look();
+        while self.replicas.len() < 2 {
+            self.start();
+        }
+    }
+
     fn measure_memory(&self, replica: &Replica) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", replica.daemon.pid())).unwrap_or_default();
         let height =

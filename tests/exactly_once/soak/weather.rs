@@ -172,14 +172,15 @@ impl Weather {
 
     /// Waits until everything that lasts is over, and leaves two replicas at work.
     pub async fn calm_down(&mut self, fleet: &mut Fleet) {
-        while let Some(over) = self.lasting.join_next().await {
-            over.expect("the weather");
+        // Some of what lasts waits until the queue has room, so somebody must be at work.
+        while !self.lasting.is_empty() {
+            fleet.keep_two_at_work();
+            let over = tokio::time::timeout(Duration::from_secs(1), self.lasting.join_next()).await;
+            if let Ok(Some(over)) = over {
+                over.expect("the weather");
+            }
         }
-        fleet.thaw_all();
-        fleet.look();
-        while fleet.len() < 2 {
-            fleet.start();
-        }
+        fleet.keep_two_at_work();
     }
 
     pub fn report(&self, proxy: &Proxy) -> String {
