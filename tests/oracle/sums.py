@@ -72,8 +72,9 @@ class Sums:
         return rows
 
     def overflow(self):
-        """Whether any cell of a report exceeds the 64 bits that it must fit."""
-        cells = (cell for table in self._cells.values() for cell in table.values())
+        """Whether any cell of a report, or a control total, exceeds the 64 bits that it must fit."""
+        tables = [*self._cells.values(), self._days]
+        cells = (cell for table in tables for cell in table.values())
         return any(value > schema.I64_MAX for cell in cells for value in cell.values())
 
     def control_totals(self):
