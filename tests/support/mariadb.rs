@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use mysql_async::prelude::Queryable;
 
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Ports of the tests' servers: below 32768, from where on Linux takes the ports of outgoing connections. One of those
 /// could be gone between our look and the server's start, or while a killed server waits for its restart; and whoever
