@@ -161,3 +161,10 @@ fn files_have_one_subject() {
         .collect();
     assert!(long.is_empty(), "{long:#?}");
 }
+
+/// A target that the manifest names by hand must be there whenever cargo runs, and an image is built without `tests/`.
+#[test]
+fn manifest_names_no_test() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    assert!(!manifest.contains("[[test]]"), "name what a test needs in the test: #![cfg(feature = \"..\")]");
+}
