@@ -87,7 +87,8 @@ async fn metadata_table_that_is_swapped_under_the_daemon_is_waited_for() {
     let mut world = World::new("outages-metadata", Kind::MariaDb, &corpus).await;
     world.set("XC2__METADATA__REFRESH", "100ms");
     let mut daemon = world.daemon();
-    world.until(&mut daemon, "the start", async || world.log_says("started")).await;
+    // A table that is gone at the start ends the daemon: that is somebody else's mistake.
+    world.until(&mut daemon, "the start", async || world.log_says("metadata read")).await;
     world.database.execute("RENAME TABLE media TO media_old").await;
     world.until(&mut daemon, "the outage", async || world.log_says("polling stops")).await;
     world.upload(&corpus).await;
