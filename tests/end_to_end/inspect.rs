@@ -271,6 +271,8 @@ fn breakage(found: &Value) -> String {
 #[case("os.system of protocol 5", "forbidden | STACK_GLOBAL | row 3 > value of 'imp' | posix.system('rm -rf /')")]
 #[case("os.system after 1,500 rows", "forbidden | STACK_GLOBAL | row 1500 > value of 'clk' | posix.system('id')")]
 #[case("os.system alone", "forbidden | GLOBAL |  | posix.system('id')")]
+#[case("os.system as the first byte", "forbidden | GLOBAL |  | posix.system('id')")]
+#[case("os.system as the first byte of the second dump", "forbidden | GLOBAL |  | posix.system('id')")]
 #[case("eval", r#"forbidden | STACK_GLOBAL | row 0 | eval("__import__('os').system('id')")"#)]
 #[case(
     "Popen",

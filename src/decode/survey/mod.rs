@@ -83,14 +83,17 @@ pub fn survey(
 
     let at = error.map(At::of);
     let stop = if let Some(At::Inflated(offset)) = at { offset } else { u64::MAX };
-    let end = walk.run(stop);
+    let mut end = walk.run(stop);
+    let is_refusal = matches!(error, Some(DecodeError::ForbiddenGlobal { .. } | DecodeError::ForbiddenOpcode { .. }));
+    if is_refusal && matches!(end, End::At(None)) {
+        // A dump begins with what was refused: the walk ended before it.
+        end = walk.dump(stop).map_or_else(End::Fault, End::At);
+    }
     if error.is_some() {
         walk.list_pending();
     }
     let breakage = at.map(|at| {
         let mut breakage = Breakage::of(&walk, at, &end, body, limits);
-        let is_refusal =
-            matches!(error, Some(DecodeError::ForbiddenGlobal { .. } | DecodeError::ForbiddenOpcode { .. }));
         if let Some(code) = end.opcode().filter(|_| is_refusal) {
             breakage.executed = walk.past(code);
         }

@@ -118,7 +118,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Follows one dump. The opcode at `stop`, if it was left there.
-    fn dump(&mut self, stop: u64) -> Result<Option<u8>, Fault> {
+    pub fn dump(&mut self, stop: u64) -> Result<Option<u8>, Fault> {
         self.stack.clear();
         self.marks.clear();
         self.memo.clear();
