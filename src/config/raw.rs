@@ -22,6 +22,7 @@ sections! {
         log: Log,
         limits: Limits,
         run: Run,
+        display: Display,
         telemetry: Telemetry,
         measure: Vec<MeasureSpec>,
         report: Vec<ReportSpec>,
@@ -84,6 +85,9 @@ sections! {
     Run {
         workers: usize,
         shutdown_grace: SignedDuration,
+    }
+    Display {
+        language: String,
     }
     Telemetry {
         level: String,

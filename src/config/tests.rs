@@ -46,6 +46,15 @@ fn built_in_defaults_are_valid_and_hold_four_reports() {
     "[[report]]\nname = 'x'\ntable = 'media'\ndimensions = ['report_date']\nmeasures = ['clicks']",
     "table \"media\" is one of the fixed tables"
 )]
+#[case("[display]\nlanguage = 'fr'", "config key display.language: \"fr\" is neither \"en\" nor \"ko\"")]
+#[case(
+    "[[measure]]\nname = 'views'\nfield = 'v'\nlabels = { fr = 'vues' }",
+    "config key measure[8].labels.fr: unknown field `fr`"
+)]
+#[case(
+    "[[measure]]\nname = 'views'\nfield = 'v'\nlabels = { ko = '' }",
+    "measure \"views\": the label \"\" is not one line"
+)]
 #[case("[[measure]]\nname = 'views'", "measure \"views\": give either `field`, or both")]
 #[case("[store\nurl = 1", "is not TOML: line 1: ")]
 #[case("[store]\n\nurl = 'x'\npassword = geheim", "is not TOML: line 4: ")]

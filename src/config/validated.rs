@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::ConfigError;
 use super::raw::{self, Raw};
-use crate::model::{Dimension, DimensionKind, Limits, LogSchema, Secret};
+use crate::model::{Dimension, DimensionKind, Language, Limits, LogSchema, Secret};
 use crate::pipeline::{Job, Rules};
 use crate::report::Plan;
 use crate::source::{Filter, SourceSettings, SourceUrl};
@@ -24,6 +24,8 @@ pub struct Config {
     pub max_reject_ratio: f64,
     pub store: StoreSettings,
     pub telemetry: TelemetrySettings,
+    /// Of reports, unless `--lang` names another.
+    pub language: Language,
     pub shutdown_grace: Duration,
     /// `None` when it is left empty: only some commands need a source.
     source_url: Option<SourceUrl>,
@@ -81,6 +83,7 @@ pub(super) fn validate(raw: Raw) -> Result<Config, ConfigError> {
         pipeline: job(&raw, &plan)?,
         max_reject_ratio: raw.log.max_reject_ratio,
         store: store(&raw)?,
+        language: language(&raw.display)?,
         telemetry: telemetry(raw.telemetry)?,
         shutdown_grace,
         source,
@@ -264,6 +267,11 @@ fn limits(raw: &raw::Limits) -> Result<Limits, ConfigError> {
         decoder_bytes_max: size("limits.decoder_bytes_max", raw.decoder_bytes_max.as_u64())?,
         batch_rows: at_most("limits.batch_rows", raw.batch_rows, 1_000_000)?,
     })
+}
+
+fn language(raw: &raw::Display) -> Result<Language, ConfigError> {
+    Language::named(&raw.language)
+        .ok_or_else(|| wrong("display.language", format!("{:?} is neither \"en\" nor \"ko\"", raw.language)))
 }
 
 fn telemetry(raw: raw::Telemetry) -> Result<TelemetrySettings, ConfigError> {

@@ -1,6 +1,6 @@
 //! The numbers that are summed, and where each comes from.
 
-use super::MeasureKind;
+use super::{Labels, MeasureKind};
 
 /// Whose share of the revenue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,4 +23,5 @@ pub struct Measure {
     pub name: String,
     pub kind: MeasureKind,
     pub origin: Origin,
+    pub labels: Labels,
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use super::spec::{MeasureSpec, RatioSpec, ReportSpec};
-use crate::model::{Dimension, Measure, MeasureField, MeasureKind, Origin, Share};
+use crate::model::{Dimension, Labels, Measure, MeasureField, MeasureKind, Origin, Share};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ratio {
@@ -13,6 +13,7 @@ pub struct Ratio {
     pub numerator: usize,
     pub denominator: usize,
     pub times: u32,
+    pub labels: Labels,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,7 @@ pub struct Report {
     /// Indexes into [`Plan::measures`].
     pub measures: Vec<usize>,
     pub ratios: Vec<Ratio>,
+    pub labels: Labels,
     columns: BTreeMap<String, String>,
 }
 
@@ -132,7 +134,8 @@ fn resolve_measures(specs: &[MeasureSpec]) -> Result<Vec<Measure>, PlanError> {
 }
 
 fn resolve_measure(spec: &MeasureSpec, earlier: &[Measure]) -> Result<Measure, String> {
-    let name = spec.name.clone();
+    let (name, labels) = (spec.name.clone(), spec.labels.clone());
+    check_labels(&labels)?;
     match (&spec.field, &spec.share_of, &spec.rate) {
         (Some(field), None, None) => {
             let kind = match spec.kind.as_deref() {
@@ -140,7 +143,7 @@ fn resolve_measure(spec: &MeasureSpec, earlier: &[Measure]) -> Result<Measure, S
                 Some("money") => MeasureKind::Money,
                 Some(other) => return Err(format!("type {other:?} is neither \"count\" nor \"money\"")),
             };
-            Ok(Measure { name, kind, origin: Origin::Field(field.clone()) })
+            Ok(Measure { name, kind, origin: Origin::Field(field.clone()), labels })
         }
         (None, Some(of), Some(rate)) => {
             let share = match rate.as_str() {
@@ -151,7 +154,7 @@ fn resolve_measure(spec: &MeasureSpec, earlier: &[Measure]) -> Result<Measure, S
             let of = position(earlier, of).ok_or(format!("share_of {of:?} is not an earlier measure"))?;
             match &earlier[of] {
                 Measure { kind: MeasureKind::Money, origin: Origin::Field(_), .. } => {
-                    Ok(Measure { name, kind: MeasureKind::Money, origin: Origin::Share { of, share } })
+                    Ok(Measure { name, kind: MeasureKind::Money, origin: Origin::Share { of, share }, labels })
                 }
                 _ => Err("share_of must name a money measure that is read from a field".into()),
             }
@@ -162,6 +165,7 @@ fn resolve_measure(spec: &MeasureSpec, earlier: &[Measure]) -> Result<Measure, S
 
 fn resolve_report(spec: &ReportSpec, measures: &[Measure]) -> Result<Report, String> {
     check_identifier(&spec.table)?;
+    check_labels(&spec.labels)?;
     if FIXED_TABLES.contains(&spec.table.to_lowercase().as_str()) {
         return Err(format!("table {:?} is one of the fixed tables", spec.table));
     }
@@ -175,6 +179,7 @@ fn resolve_report(spec: &ReportSpec, measures: &[Measure]) -> Result<Report, Str
         dimensions,
         measures: report_measures,
         ratios,
+        labels: spec.labels.clone(),
         columns: spec.columns.clone(),
     };
     check_columns(&report, measures)?;
@@ -221,7 +226,9 @@ fn resolve_ratio(spec: &RatioSpec, measures: &[Measure], used: &[usize]) -> Resu
         return Err(format!("ratio {:?}: times must be at least 1", spec.name));
     }
     let (numerator, denominator) = (operand(&spec.of[0])?, operand(&spec.of[1])?);
-    Ok(Ratio { name: spec.name.clone(), numerator, denominator, times: spec.times })
+    check_labels(&spec.labels).map_err(|problem| format!("ratio {:?}: {problem}", spec.name))?;
+    let (name, labels) = (spec.name.clone(), spec.labels.clone());
+    Ok(Ratio { name, numerator, denominator, times: spec.times, labels })
 }
 
 /// Columns are distinct and are names that SQL can quote, and `columns` maps nothing unknown.
@@ -242,6 +249,18 @@ fn check_columns(report: &Report, measures: &[Measure]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A label is a heading: one line, and not the whole page.
+fn check_labels(labels: &Labels) -> Result<(), String> {
+    const CHARS_MAX: usize = 64;
+    let fits = |label: &str| {
+        !label.trim().is_empty() && label.chars().count() <= CHARS_MAX && !label.contains(char::is_control)
+    };
+    match labels.given().find(|label| !fits(label)) {
+        Some(label) => Err(format!("the label {label:?} is not one line of 1 to {CHARS_MAX} characters")),
+        None => Ok(()),
+    }
 }
 
 /// Letters, digits and `_`, at most 64: a name that every database takes and that needs no escaping.

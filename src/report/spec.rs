@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::model::Labels;
+
 /// A number that is summed: read from a field of the row, or a share of another measure.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +20,9 @@ pub struct MeasureSpec {
     pub share_of: Option<String>,
     /// `media_rate` or `agency_rate`, with `share_of`.
     pub rate: Option<String>,
+    /// What people call it.
+    #[serde(default)]
+    pub labels: Labels,
 }
 
 /// One report: a table whose primary key is its dimensions.
@@ -36,6 +41,9 @@ pub struct ReportSpec {
     /// `false` drops a default report.
     #[serde(default = "enabled")]
     pub enabled: bool,
+    /// What people call it: its title.
+    #[serde(default)]
+    pub labels: Labels,
 }
 
 fn enabled() -> bool {
@@ -52,6 +60,9 @@ pub struct RatioSpec {
     /// What the quotient is multiplied by: 1000 for a price per thousand.
     #[serde(default = "once")]
     pub times: u32,
+    /// What people call it.
+    #[serde(default)]
+    pub labels: Labels,
 }
 
 fn once() -> u32 {

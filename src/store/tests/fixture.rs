@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::mariadb::MariaDb;
 use crate::aggregate::Rollup;
-use crate::model::{Dimension, DimensionKind, FailedObject, FailureKind, Generation};
+use crate::model::{Dimension, DimensionKind, FailedObject, FailureKind, Generation, Labels};
 use crate::report::{MeasureSpec, Plan, RatioSpec, ReportSpec};
 use crate::store::session::{Row, Value};
 use crate::store::{Counted, ObjectRollup, SqlStore, Store, StoreError, StoreSettings};
@@ -174,12 +174,17 @@ fn batch(plan: &Plan, lines: &[(&str, &str, &str, i64, i64)]) -> RecordBatch {
 
 pub fn measure(name: &str, kind: Option<&str>) -> MeasureSpec {
     let field = Some(name.into());
-    MeasureSpec { name: name.into(), field, kind: kind.map(str::to_owned), share_of: None, rate: None }
+    MeasureSpec { name: name.into(), field, kind: kind.map(str::to_owned), share_of: None, rate: None, labels: Labels::default() }
 }
 
 pub fn report(name: &str, dimensions: &[&str], measures: &[&str]) -> ReportSpec {
     let names = |names: &[&str]| names.iter().map(|&name| name.into()).collect();
-    let ratio = |name: &str, of: [&str; 2], times| RatioSpec { name: name.into(), of: of.map(str::to_owned), times };
+    let ratio = |name: &str, of: [&str; 2], times| RatioSpec {
+        name: name.into(),
+        of: of.map(str::to_owned),
+        times,
+        labels: Labels::default(),
+    };
     let ratios = [
         ratio("ctr", ["clicks", "impressions"], 1),
         ratio("cpc", ["revenue", "clicks"], 1),
@@ -194,6 +199,7 @@ pub fn report(name: &str, dimensions: &[&str], measures: &[&str]) -> ReportSpec 
         ratios: ratios.into_iter().filter(has).collect(),
         columns: Default::default(),
         enabled: true,
+        labels: Labels::default(),
     }
 }
 
