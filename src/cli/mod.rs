@@ -4,6 +4,7 @@
 mod audit;
 mod check;
 mod demo;
+mod destination;
 mod failed;
 mod inspect;
 mod migrate;
@@ -48,7 +49,7 @@ enum Command {
     Check(check::Args),
     /// Create or extend the tables; never drops anything
     Migrate(migrate::Args),
-    /// Print a report
+    /// Print a report: table, chart, CSV, JSON or Excel. Without a name, list the reports
     Report(report::Args),
     /// Objects that were set aside
     #[command(subcommand)]

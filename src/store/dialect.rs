@@ -137,6 +137,17 @@ impl Dialect {
         }
     }
 
+    /// What to order by, first to last, for the order of such a sum.
+    pub(super) fn wide_order(self, column: &str) -> Vec<String> {
+        match self {
+            Dialect::Sqlite => {
+                let low = format!("SUM(`{column}` & 4294967295)");
+                vec![format!("SUM(`{column}` >> 32) + ({low} >> 32)"), format!("({low} & 4294967295)")]
+            }
+            _ => vec![format!("SUM(`{column}`)")],
+        }
+    }
+
     /// Decimals of the text that `wide_sum` gives for a column of this kind.
     pub(super) fn sum_decimals(self, kind: MeasureKind) -> u32 {
         match (self, kind) {

@@ -127,7 +127,7 @@ fn failed_row(row: &Row) -> SqlResult<FailedRow> {
 }
 
 /// Reads what [`super::sql_store::now`] wrote.
-fn timestamp(text: &str) -> SqlResult<Timestamp> {
+pub(super) fn timestamp(text: &str) -> SqlResult<Timestamp> {
     let wrong = |_| SqlError::new(Class::Schema, format!("{text:?} is not a point in time"));
     let civil: DateTime = text.parse().map_err(wrong)?;
     Ok(civil.to_zoned(TimeZone::UTC).map_err(wrong)?.timestamp())

@@ -3,7 +3,7 @@
 //! [`Store`] is what the pipeline asks for; [`SqlStore`] is the one implementation, for MySQL, MariaDB and SQLite. In
 //! reading order: `sql_store` (which connection, which transaction, what an error does to both), `ledger` and `upsert`
 //! (counting), `quarantine`, `metadata`; `schema`, `schema_check` and `migrate` (the tables as data, compared, brought
-//! about); `read`, `failed`, `audit` and `health` (looking). Below them `session` has the few verbs that all of them
+//! about); `read` (with `report_sql`, `ranking` and `ratio`), `failed`, `audit` and `health` (looking). Below them `session` has the few verbs that all of them
 //! are written in, `dialect` the SQL that differs, and `mysql` (with `mysql_settings` and `mysql_errors`) and `sqlite`
 //! the connections.
 
@@ -18,7 +18,10 @@ mod mysql;
 mod mysql_errors;
 mod mysql_settings;
 mod quarantine;
+mod ranking;
+mod ratio;
 mod read;
+mod report_sql;
 mod schema;
 mod schema_check;
 mod session;
@@ -34,10 +37,12 @@ use async_trait::async_trait;
 use crate::aggregate::Rollup;
 use crate::model::{Disposition, FailedObject, Generation, Metadata, ObjectId};
 
+pub use crate::aggregate::KeyValue;
 pub use audit::{Audit, AuditDay, Finding};
 pub use dialect::Dialect;
 pub use failed::{FailedFilter, FailedRow, FailedState};
-pub use read::{ReportQuery, ReportRow, ratio};
+pub use ratio::ratio;
+pub use read::{Filter, OpenReport, ReportFacts, ReportQuery, ReportRow, Sort, SortBy};
 pub use schema::{SCHEMA_VERSION, schema_sql};
 pub use settings::{DEFAULT_INVENTORY_QUERY, DEFAULT_MEDIA_QUERY, StoreSettings};
 pub use sql_store::SqlStore;

@@ -1,6 +1,7 @@
 //! MySQL and MariaDB: connections, and the verbs of a session on one of them.
 
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -199,6 +200,25 @@ impl MysqlSession {
             Ok(Some(rows))
         };
         within(limit, read).await?.ok_or_else(|| too_many(rows_max))
+    }
+
+    /// The time limit is that of each wait for the server: what `step` takes is not its fault.
+    pub async fn fold<T>(
+        &mut self,
+        sql: &str,
+        params: Vec<Value>,
+        mut state: T,
+        mut step: impl FnMut(&mut T, Row) -> SqlResult<ControlFlow<()>>,
+    ) -> SqlResult<(T, ControlFlow<()>)> {
+        let (conn, limit) = self.conn()?;
+        let mut result = within(limit, conn.exec_iter(sql, wire_params(params))).await?;
+        while let Some(row) = within(limit, result.next()).await? {
+            if step(&mut state, row_of(row))?.is_break() {
+                return Ok((state, ControlFlow::Break(())));
+            }
+        }
+        within(limit, result.drop_result()).await?;
+        Ok((state, ControlFlow::Continue(())))
     }
 
     pub async fn begin(&mut self, begin: Begin) -> SqlResult<()> {

@@ -1,16 +1,22 @@
-//! Reading a report: by date range, filters and group-by. Sums are exact at any size; ratios are computed here, from
-//! the sums, so that every database gives the same answer.
+//! Reading a report: by date range, filters, group-by and order. Sums are exact at any size; the rows come one by one,
+//! so that a report may have more of them than memory.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::dialect::{Dialect, quoted};
-use super::session::{Begin, Class, Row, Session, SqlError, SqlResult, Value};
+use jiff::Timestamp;
+
+use super::StoreError;
+use super::failed::timestamp;
+use super::ranking::{ROWS_RANKED_MAX, Ranking};
+use super::ratio::ratio;
+use super::report_sql::{Statements, find_report};
+use super::session::{Begin, Class, Session, SqlError, SqlResult, Value};
 use super::sql_store::SqlStore;
-use super::{StoreError, upsert};
 use crate::aggregate::KeyValue;
-use crate::model::micros::divide_half_even;
-use crate::model::{Dimension, DimensionKind, MeasureKind, ReportDate};
-use crate::report::{Plan, Ratio, Report};
+use crate::model::{Dimension, ReportDate};
+use crate::report::{Plan, Report};
 
 /// What to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,10 +28,36 @@ pub struct ReportQuery {
     pub to: ReportDate,
     /// What to group by; all of the report's when empty.
     pub dimensions: Vec<Dimension>,
-    /// Keep the rows whose dimension has one of the values; of several filters, all hold.
-    pub filters: Vec<(Dimension, Vec<String>)>,
-    /// The first so many rows, in the order of their keys.
+    /// Of several filters, all hold.
+    pub filters: Vec<Filter>,
+    /// By the first of them, then by the next; what is left undecided is in the order of the keys.
+    pub sort: Vec<Sort>,
+    /// The first so many rows of the sorted ones.
     pub limit: Option<u64>,
+}
+
+/// Keeps the rows whose dimension has one of the values, or none of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    pub dimension: Dimension,
+    /// Drop these values instead of keeping them.
+    pub excluded: bool,
+    pub values: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sort {
+    pub by: SortBy,
+    pub descending: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortBy {
+    Dimension(Dimension),
+    /// An index into [`Plan::measures`].
+    Measure(usize),
+    /// An index into [`Report::ratios`]. Rows without a quotient come last in either direction.
+    Ratio(usize),
 }
 
 /// One group: keys in the order of the query's dimensions, sums in the order of the report's measures.
@@ -36,153 +68,154 @@ pub struct ReportRow {
     pub sums: Vec<i128>,
 }
 
+/// What is known of a report before its first row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportFacts {
+    /// Rows that match, whatever the limit.
+    pub groups: u64,
+    /// The sums of all of them, in the order of the report's measures.
+    pub totals: Vec<i128>,
+    /// First and last date of them; `None` when there are no rows.
+    pub dates: Option<(ReportDate, ReportDate)>,
+    /// The newest commit that counted rows of the asked dates, into whatever report.
+    pub last_commit: Option<Timestamp>,
+    /// Objects that are listed as failed and not done with. Of which dates their rows are, nobody knows.
+    pub failed_open: u64,
+}
+
+/// Grouping and sorting a year takes longer than any statement of a commit. Also how long a reader of the rows may
+/// pause (a pager, a full pipe) before the server gives up on it.
+const REPORT_STATEMENT_TIMEOUT: Duration = Duration::from_secs(900);
+
 impl SqlStore {
-    /// The groups of a report, sorted by key. A report, dimension or value that can't be is `Refused`.
-    pub async fn report(&self, query: &ReportQuery) -> Result<Vec<ReportRow>, StoreError> {
-        let statement = Statement::of(self.plan(), query, self.dialect()).map_err(|error| self.error(error))?;
+    /// Opens a report: everything read from it afterwards is of one moment. A report, dimension or value that can't be
+    /// is `Refused`.
+    pub async fn open_report(&self, query: &ReportQuery) -> Result<OpenReport<'_>, StoreError> {
+        let statements = Statements::of(self.plan(), query, self.dialect()).map_err(|error| self.error(error))?;
         let mut session = self.begin(Begin::Snapshot).await?;
-        let outcome = statement.rows(&mut session).await;
-        self.finish(session, outcome).await
-    }
-}
-
-/// A quotient in millionths, rounded half to even: `ratio(plan, report, ecpm, sums)`. None when the denominator is 0.
-pub fn ratio(plan: &Plan, report: &Report, ratio: &Ratio, sums: &[i128]) -> Option<i128> {
-    let operand = |measure: usize| {
-        let at = report.measures.iter().position(|&at| at == measure)?;
-        Some((*sums.get(at)?, plan.measures[measure].kind))
-    };
-    quotient(operand(ratio.numerator)?, operand(ratio.denominator)?, ratio.times)
-}
-
-/// None when the denominator is 0, or when the quotient is beyond all reason (10^29 units).
-fn quotient(numerator: (i128, MeasureKind), denominator: (i128, MeasureKind), times: u32) -> Option<i128> {
-    const MILLION: i128 = 1_000_000;
-    let scale = |kind| if kind == MeasureKind::Money { MILLION } else { 1 };
-    let ((numerator, numerator_kind), (denominator, denominator_kind)) = (numerator, denominator);
-    if denominator <= 0 {
-        return None;
-    }
-    // Micros over a count are millionths already.
-    let factor = MILLION * scale(denominator_kind) / scale(numerator_kind) * i128::from(times);
-    let numerator = numerator.checked_mul(factor)?;
-    // The division doubles a remainder, which is less than the denominator.
-    denominator.checked_mul(2)?;
-    Some(divide_half_even(numerator, denominator))
-}
-
-/// A query as SQL, and what its columns are.
-struct Statement {
-    sql: String,
-    params: Vec<Value>,
-    keys: Vec<DimensionKind>,
-    /// Decimals of each sum's text.
-    decimals: Vec<u32>,
-}
-
-impl Statement {
-    fn of(plan: &Plan, query: &ReportQuery, dialect: Dialect) -> SqlResult<Statement> {
-        let report = find_report(plan, &query.report)?;
-        let dimensions = if query.dimensions.is_empty() { &report.dimensions } else { &query.dimensions };
-        let filtered = query.filters.iter().map(|(dimension, _)| dimension);
-        if let Some(foreign) = dimensions.iter().chain(filtered).find(|d| !report.dimensions.contains(d)) {
-            let known: Vec<&str> = report.dimensions.iter().map(|dimension| dimension.name()).collect();
-            let problem = format!("report {} has no {}; it has {}", report.name, foreign.name(), known.join(", "));
-            return Err(SqlError::new(Class::Refused, problem));
+        session.set_statement_timeout(REPORT_STATEMENT_TIMEOUT);
+        match facts(&mut session, &statements, query).await {
+            Ok(facts) => Ok(OpenReport { store: self, session, statements, query: query.clone(), facts }),
+            Err(error) => self.give_back(session, Err(error)).await,
         }
-        let measures: Vec<_> = report.measures.iter().map(|&at| &plan.measures[at]).collect();
-        let keys: Vec<&str> = dimensions.iter().map(|dimension| report.column(dimension.name())).collect();
-        let sums: Vec<String> = measures.iter().map(|m| dialect.wide_sum(report.column(&m.name))).collect();
-        let (conditions, params) = conditions(report, query)?;
-        let keys = quoted(&keys);
-        let limit = query.limit.map(|limit| format!("\nLIMIT {limit}")).unwrap_or_default();
-        let sql = format!(
-            "-- report\nSELECT {keys}, {}\nFROM `{}`\nWHERE {conditions}\nGROUP BY {keys}\nORDER BY {keys}{limit}",
-            sums.join(", "),
-            report.table
+    }
+
+    /// The rows of a report, in memory: for those that are known to be few.
+    pub async fn report(&self, query: &ReportQuery) -> Result<Vec<ReportRow>, StoreError> {
+        let keep = |rows: &mut Vec<ReportRow>, row| {
+            rows.push(row);
+            ControlFlow::Continue(())
+        };
+        self.open_report(query).await?.rows(Vec::new(), keep).await
+    }
+}
+
+async fn facts(session: &mut Session, statements: &Statements, query: &ReportQuery) -> SqlResult<ReportFacts> {
+    if !session.dialect().is_sqlite() {
+        let seconds = REPORT_STATEMENT_TIMEOUT.as_secs();
+        session.run(&format!("SET SESSION net_write_timeout = {seconds}")).await?;
+    }
+    let groups = session.query(&statements.groups, statements.params.clone()).await?[0].int(0)?;
+    let totals = &session.query(&statements.totals, statements.params.clone()).await?[0];
+    let range = vec![Value::Date(query.from), Value::Date(query.to)];
+    let last_commit = session.query(LAST_COMMIT, range).await?[0].text_or_null(0)?;
+    let failed_open = session.query(FAILED_OPEN, Vec::new()).await?[0].int(0)?;
+    let dates = if groups == 0 { None } else { Some((totals.date(0)?, totals.date(1)?)) };
+    Ok(ReportFacts {
+        groups: groups.unsigned_abs(),
+        totals: statements.sums(totals, 2)?,
+        dates,
+        last_commit: last_commit.map(|text| timestamp(&text)).transpose()?,
+        failed_open: failed_open.unsigned_abs(),
+    })
+}
+
+const LAST_COMMIT: &str =
+    "-- report freshness\nSELECT MAX(last_commit) FROM report_day WHERE report_date BETWEEN ? AND ?";
+
+const FAILED_OPEN: &str = "-- report completeness\nSELECT COUNT(*) FROM failed_object WHERE state = 'open'";
+
+/// A report whose rows wait to be read.
+pub struct OpenReport<'a> {
+    store: &'a SqlStore,
+    session: Session,
+    statements: Statements,
+    query: ReportQuery,
+    pub facts: ReportFacts,
+}
+
+impl OpenReport<'_> {
+    /// Hands each row to `step`, in order, until it breaks; returns what `step` made of `state`. No more than one row
+    /// is in memory, unless a ratio is sorted by: then the first ones by it, at most [`ROWS_RANKED_MAX`].
+    pub async fn rows<T: Send + 'static>(
+        self,
+        state: T,
+        step: impl FnMut(&mut T, ReportRow) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let OpenReport { store, mut session, statements, query, facts } = self;
+        let outcome = if statements.sorted {
+            each(&mut session, statements, state, step).await
+        } else {
+            ranked(&mut session, store.plan(), statements, &query, facts.groups, state, step).await
+        };
+        match outcome {
+            // The rest of the result is still on its way: the connection is of no further use.
+            Ok((state, ControlFlow::Break(()))) => {
+                drop(session);
+                Ok(state)
+            }
+            Ok((state, ControlFlow::Continue(()))) => store.finish(session, Ok(state)).await,
+            Err(error) => store.finish(session, Err(error)).await,
+        }
+    }
+}
+
+async fn each<T: Send + 'static>(
+    session: &mut Session,
+    statements: Statements,
+    state: T,
+    mut step: impl FnMut(&mut T, ReportRow) -> ControlFlow<()> + Send + 'static,
+) -> SqlResult<(T, ControlFlow<()>)> {
+    let (sql, params) = (statements.rows.clone(), statements.params.clone());
+    session.fold(&sql, params, state, move |state, row| Ok(step(state, statements.row(&row)?))).await
+}
+
+async fn ranked<T: Send + 'static>(
+    session: &mut Session,
+    plan: &Arc<Plan>,
+    statements: Statements,
+    query: &ReportQuery,
+    groups: u64,
+    mut state: T,
+    mut step: impl FnMut(&mut T, ReportRow) -> ControlFlow<()>,
+) -> SqlResult<(T, ControlFlow<()>)> {
+    let wanted = query.limit.map_or(groups, |limit| limit.min(groups));
+    if wanted > ROWS_RANKED_MAX {
+        let problem = format!(
+            "{wanted} rows are to be sorted by a ratio, which is done in memory and at most for {ROWS_RANKED_MAX}: give a \
+             lower limit, group by less, or sort by a measure"
         );
-        Ok(Statement {
-            sql,
-            params,
-            keys: dimensions.iter().map(|dimension| dimension.kind()).collect(),
-            decimals: measures.iter().map(|measure| dialect.sum_decimals(measure.kind)).collect(),
-        })
+        return Err(SqlError::new(Class::Refused, problem));
     }
-
-    async fn rows(&self, session: &mut Session) -> SqlResult<Vec<ReportRow>> {
-        let rows = session.query(&self.sql, self.params.clone()).await?;
-        rows.iter().map(|row| self.row(row)).collect()
-    }
-
-    fn row(&self, row: &Row) -> SqlResult<ReportRow> {
-        let key = self.keys.iter().enumerate().map(|(at, kind)| key_value(row, at, *kind));
-        let sums = self.decimals.iter().enumerate().map(|(at, decimals)| row.wide(self.keys.len() + at, *decimals));
-        Ok(ReportRow { key: key.collect::<SqlResult<_>>()?, sums: sums.collect::<SqlResult<_>>()? })
-    }
+    let place = |sort: &Sort| match sort.by {
+        SortBy::Dimension(dimension) => statements.dimensions.iter().position(|known| *known == dimension).unwrap_or(0),
+        SortBy::Measure(_) | SortBy::Ratio(_) => 0,
+    };
+    let mut ranking = Ranking::new(&query.sort, wanted, place);
+    let (plan, report) = (plan.clone(), find_report(plan, &query.report)?.clone());
+    let take = move |ranking: &mut Ranking, row| {
+        ranking.take(row, |row, by| sorted_value(&plan, &report, row, by));
+        ControlFlow::Continue(())
+    };
+    (ranking, _) = each(session, statements, ranking, take).await?;
+    let flow = ranking.finish().try_for_each(|row| step(&mut state, row));
+    Ok((state, flow))
 }
 
-pub(super) fn find_report<'a>(plan: &'a Plan, name: &str) -> SqlResult<&'a Report> {
-    plan.report(name).ok_or_else(|| {
-        let known: Vec<&str> = plan.reports.iter().map(|report| report.name.as_str()).collect();
-        SqlError::new(Class::Refused, format!("there is no report {name:?}; there are {}", known.join(", ")))
-    })
-}
-
-fn conditions(report: &Report, query: &ReportQuery) -> SqlResult<(String, Vec<Value>)> {
-    let mut conditions = vec![format!("`{}` BETWEEN ? AND ?", report.column(Dimension::ReportDate.name()))];
-    let mut params = vec![Value::Date(query.from), Value::Date(query.to)];
-    for (dimension, values) in &query.filters {
-        // Without a value no row is asked for; `IN ()` is no SQL.
-        let marks = if values.is_empty() { "NULL".into() } else { vec!["?"; values.len()].join(", ") };
-        conditions.push(format!("`{}` IN ({marks})", report.column(dimension.name())));
-        for value in values {
-            params.push(upsert::key_value(parse_key(*dimension, value)?));
-        }
-    }
-    Ok((conditions.join(" AND "), params))
-}
-
-fn parse_key(dimension: Dimension, text: &str) -> SqlResult<KeyValue> {
-    let wrong = |what: &str| SqlError::new(Class::Refused, format!("{} {text:?} is not {what}", dimension.name()));
-    match dimension.kind() {
-        DimensionKind::Date => text.parse().map(KeyValue::Date).map_err(|_| wrong("a date such as 2024-06-10")),
-        DimensionKind::Id => text.parse().map(KeyValue::Id).map_err(|_| wrong("an integer of 64 bits")),
-        DimensionKind::Text { .. } => Ok(KeyValue::Text(Arc::from(text))),
-    }
-}
-
-fn key_value(row: &Row, at: usize, kind: DimensionKind) -> SqlResult<KeyValue> {
-    Ok(match kind {
-        DimensionKind::Date => KeyValue::Date(row.date(at)?),
-        DimensionKind::Id => KeyValue::Id(row.int(at)?),
-        DimensionKind::Text { .. } => KeyValue::Text(row.text(at)?),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use MeasureKind::{Count, Money};
-    use rstest::rstest;
-
-    #[rstest]
-    #[case((1, Count), (3, Count), 1, Some(333_333))]
-    #[case((2, Count), (3, Count), 1, Some(666_667))]
-    #[case((1, Count), (2_000_000, Count), 1, Some(0))] // half of a millionth: to even
-    #[case((3, Count), (2_000_000, Count), 1, Some(2))]
-    #[case((10_000_000, Money), (30, Count), 1000, Some(333_333_333))]
-    #[case((10_000_000, Money), (4_000_000, Money), 1, Some(2_500_000))]
-    #[case((5, Count), (2_000_000, Money), 1, Some(2_500_000))]
-    #[case((5, Count), (0, Count), 1, None)]
-    #[case((0, Count), (7, Count), 1000, Some(0))]
-    #[case((i128::from(i64::MAX) * 1000, Money), (1, Count), 1000, Some(i128::from(i64::MAX) * 1_000_000))]
-    #[case((i128::MAX, Count), (1, Count), 1, None)]
-    fn quotient_is_exact_to_the_millionth(
-        #[case] numerator: (i128, MeasureKind),
-        #[case] denominator: (i128, MeasureKind),
-        #[case] times: u32,
-        #[case] expected: Option<i128>,
-    ) {
-        assert_eq!(quotient(numerator, denominator, times), expected);
+fn sorted_value(plan: &Plan, report: &Report, row: &ReportRow, by: SortBy) -> Option<i128> {
+    match by {
+        SortBy::Dimension(_) => None,
+        SortBy::Measure(measure) => report.measures.iter().position(|&at| at == measure).map(|at| row.sums[at]),
+        SortBy::Ratio(at) => report.ratios.get(at).and_then(|of| ratio(plan, report, of, &row.sums)),
     }
 }

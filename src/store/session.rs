@@ -1,5 +1,6 @@
 //! One connection in the middle of its work, whichever database it is to: the few verbs that the protocol is written in.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::dialect::Dialect;
@@ -114,6 +115,18 @@ impl Session {
     /// As `query`, and an error when there are more rows than `rows_max`.
     pub async fn query_bounded(&mut self, sql: &str, rows_max: usize) -> SqlResult<Vec<Row>> {
         either!(self, session => session.query(sql, Vec::new(), rows_max).await)
+    }
+
+    /// Hands each row to `step` as it arrives, until it breaks; returns what `step` made of `state`. After a break a
+    /// connection to a server is in the middle of a result, and fit only to be dropped.
+    pub async fn fold<T: Send + 'static>(
+        &mut self,
+        sql: &str,
+        params: Vec<Value>,
+        state: T,
+        step: impl FnMut(&mut T, Row) -> SqlResult<ControlFlow<()>> + Send + 'static,
+    ) -> SqlResult<(T, ControlFlow<()>)> {
+        either!(self, session => session.fold(sql, params, state, step).await)
     }
 
     pub async fn begin(&mut self, begin: Begin) -> SqlResult<()> {

@@ -1,5 +1,6 @@
 //! SQLite: one connection behind a mutex, used on a thread that may block.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,12 +131,35 @@ impl SqliteSession {
                 if rows.len() == rows_max {
                     return Ok(None);
                 }
-                let values = (0..columns).map(|at| row.get_ref(at).map(value_of));
-                rows.push(Row(values.collect::<rusqlite::Result<_>>()?));
+                rows.push(row_of(row, columns)?);
             }
             Ok(Some(rows))
         };
         self.on_thread(work).await?.ok_or_else(|| too_many(rows_max))
+    }
+
+    pub async fn fold<T: Send + 'static>(
+        &mut self,
+        sql: &str,
+        params: Vec<Value>,
+        mut state: T,
+        mut step: impl FnMut(&mut T, Row) -> SqlResult<ControlFlow<()>> + Send + 'static,
+    ) -> SqlResult<(T, ControlFlow<()>)> {
+        let sql = sql.to_owned();
+        let work = move |connection: &Connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let columns = statement.column_count();
+            let mut result = statement.query(rusqlite::params_from_iter(params.iter().map(Param)))?;
+            while let Some(row) = result.next()? {
+                match step(&mut state, row_of(row, columns)?) {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(flow) => return Ok(Ok((state, flow))),
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
+            Ok(Ok((state, ControlFlow::Continue(()))))
+        };
+        self.on_thread(work).await?
     }
 
     pub async fn begin(&mut self, begin: Begin) -> SqlResult<()> {
@@ -198,6 +222,10 @@ impl rusqlite::ToSql for Param<'_> {
             Value::Date(date) => ToSqlOutput::Owned(date.to_string().into()),
         })
     }
+}
+
+fn row_of(row: &rusqlite::Row<'_>, columns: usize) -> rusqlite::Result<Row> {
+    (0..columns).map(|at| row.get_ref(at).map(value_of)).collect::<rusqlite::Result<_>>().map(Row)
 }
 
 fn value_of(value: ValueRef<'_>) -> Value {

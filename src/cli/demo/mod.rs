@@ -126,6 +126,7 @@ async fn print_reports(store: &SqlStore, config: &Config) -> Result<(), CliError
             to: ReportDate::LAST,
             dimensions: of.dimensions.clone(),
             filters: Vec::new(),
+            sort: Vec::new(),
             limit: None,
         };
         let mut found = store.report(&query).await?;

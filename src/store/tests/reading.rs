@@ -1,8 +1,12 @@
+use std::ops::ControlFlow;
+
 use rstest::rstest;
 
 use super::fixture::{Backend, Fixture, failure};
 use crate::model::{Dimension, FailedObject, FailureKind};
-use crate::store::{FailedFilter, FailedState, ReportQuery, ReportRow, Store, StoreError, ratio};
+use crate::store::{
+    FailedFilter, FailedState, Filter, ReportFacts, ReportQuery, ReportRow, Sort, SortBy, Store, StoreError, ratio,
+};
 
 pub fn query(report: &str, dimensions: &[Dimension]) -> ReportQuery {
     ReportQuery {
@@ -11,8 +15,17 @@ pub fn query(report: &str, dimensions: &[Dimension]) -> ReportQuery {
         to: "2024-06-30".parse().unwrap(),
         dimensions: dimensions.to_vec(),
         filters: Vec::new(),
+        sort: Vec::new(),
         limit: None,
     }
+}
+
+fn filter(dimension: Dimension, excluded: bool, values: &[&str]) -> Filter {
+    Filter { dimension, excluded, values: values.iter().map(|&value| value.into()).collect() }
+}
+
+fn excluded(dimension: Dimension, values: &[&str]) -> Filter {
+    filter(dimension, true, values)
 }
 
 async fn filled(backend: Backend) -> Fixture {
@@ -45,7 +58,7 @@ async fn report_is_read_by_range_group_and_filter(#[values(Backend::Sqlite, Back
     assert_eq!(read(&ReportQuery { limit: Some(1), ..all.clone() }).await, ["2024-06-10 m1 MOBILE [10, 1, 1]"]);
     let by_key = query("media", &[Dimension::MediaKey]);
     assert_eq!(read(&by_key).await, ["M1 [20, 2, 2]", "m1 [40, 4, 10000001]"]);
-    let filter = |dimension, values: &[&str]| (dimension, values.iter().map(|&value| value.into()).collect());
+    let filter = |dimension, values: &[&str]| filter(dimension, false, values);
     let filtered = ReportQuery {
         filters: vec![filter(Dimension::MediaKey, &["m1", "x"]), filter(Dimension::Device, &["PC"])],
         ..by_key.clone()
@@ -53,6 +66,11 @@ async fn report_is_read_by_range_group_and_filter(#[values(Backend::Sqlite, Back
     assert_eq!(read(&filtered).await, ["m1 [30, 3, 10000000]"]);
     let nothing = ReportQuery { filters: vec![filter(Dimension::MediaKey, &[])], ..by_key };
     assert_eq!(read(&nothing).await, Vec::<String>::new());
+    let others = ReportQuery {
+        filters: vec![excluded(Dimension::MediaKey, &["m1", "x"]), excluded(Dimension::Device, &[])],
+        ..query("media", &[Dimension::MediaKey])
+    };
+    assert_eq!(read(&others).await, ["M1 [20, 2, 2]"]);
     let mapped = query("day_total", &[Dimension::OrganizationId]);
     assert_eq!(read(&mapped).await, ["7 [60, 10000003]"]);
 }
@@ -74,13 +92,105 @@ async fn ratio_of_a_group_is_that_of_its_sums(#[values(Backend::Sqlite, Backend:
 #[rstest]
 #[case(query("medium", &[]), "there is no report \"medium\"; there are media, day_total")]
 #[case(query("media", &[Dimension::AdId]), "report media has no ad_id; it has report_date, media_key, device")]
-#[case(ReportQuery { filters: vec![(Dimension::OrganizationId, vec!["seven".into()])], ..query("day_total", &[]) }, "organization_id \"seven\" is not an integer")]
+#[case(ReportQuery { filters: vec![filter(Dimension::OrganizationId, false, &["seven"])], ..query("day_total", &[]) }, "organization_id \"seven\" is not an integer")]
+#[case(
+    ReportQuery { sort: vec![Sort { by: SortBy::Measure(1), descending: true }], ..query("day_total", &[]) },
+    "report day_total has no measure clicks"
+)]
+#[case(
+    ReportQuery { sort: vec![Sort { by: SortBy::Dimension(Dimension::Device), descending: true }], ..query("media", &[Dimension::MediaKey]) },
+    "can't sort by device: the rows are not grouped by it"
+)]
 #[tokio::test]
 async fn query_that_can_not_be_is_refused_by_name(#[case] query: ReportQuery, #[case] problem: &str) {
     let fixture = Fixture::new(Backend::Sqlite).await;
     let error = fixture.store.report(&query).await.unwrap_err();
     assert!(matches!(error, StoreError::Refused { .. }), "{error}");
     assert!(error.to_string().contains(problem), "{error}");
+}
+
+/// Keys with the impressions, clicks and revenue of each: `clicks` are a tenth of the impressions.
+async fn with_many_groups(backend: Backend) -> Fixture {
+    let fixture = Fixture::new(backend).await;
+    let lines = [
+        ("2024-06-10", "a", "PC", 30, 500),
+        ("2024-06-10", "b", "PC", 100, 20),
+        ("2024-06-11", "b", "PC", 9, 480),
+        ("2024-06-10", "가", "PC", 5, 7_000_000_000_000_000_000),
+        ("2024-06-11", "가", "MOBILE", 5, 7_000_000_000_000_000_000),
+        ("2024-06-10", "none", "PC", 0, 1 << 32),
+        ("2024-06-10", "less", "PC", 20, (1 << 32) - 1),
+    ];
+    fixture.commit(&[fixture.object("a", &lines)]).await.unwrap();
+    fixture
+}
+
+#[rstest]
+#[tokio::test]
+async fn rows_are_sorted_before_they_are_limited(#[values(Backend::Sqlite, Backend::MariaDb)] backend: Backend) {
+    let fixture = with_many_groups(backend).await;
+    let keys = async |sort: &[(SortBy, bool)], limit| {
+        let sort = sort.iter().map(|&(by, descending)| Sort { by, descending }).collect();
+        let query = ReportQuery { sort, limit, ..query("media", &[Dimension::MediaKey]) };
+        let rows = fixture.store.report(&query).await.unwrap();
+        rows.iter().map(|row| row.key[0].to_string()).collect::<Vec<_>>().join(" ")
+    };
+    let (key, revenue, ctr) = (SortBy::Dimension(Dimension::MediaKey), SortBy::Measure(2), SortBy::Ratio(0));
+    assert_eq!(keys(&[], None).await, "a b less none 가");
+    assert_eq!(keys(&[(key, true)], Some(2)).await, "가 none");
+    // Of equal revenue the first key comes first; sums beyond 64 bits, and about one of 32, are in their place.
+    assert_eq!(keys(&[(revenue, false)], None).await, "a b less none 가");
+    assert_eq!(keys(&[(revenue, true)], None).await, "가 none less a b");
+    assert_eq!(keys(&[(revenue, false), (key, true)], Some(2)).await, "b a");
+    // 10 %, 9.17 %, 10 %, nothing, 0 %.
+    assert_eq!(keys(&[(ctr, true)], None).await, "a less b 가 none");
+    assert_eq!(keys(&[(ctr, false)], None).await, "가 b a less none");
+    assert_eq!(keys(&[(ctr, true), (key, true)], Some(3)).await, "less a b");
+    assert_eq!(keys(&[(ctr, true), (revenue, true)], Some(1)).await, "less");
+    assert_eq!(keys(&[(ctr, true)], Some(0)).await, "");
+}
+
+#[rstest]
+#[tokio::test]
+async fn facts_are_of_everything_that_matches_whatever_the_limit(
+    #[values(Backend::Sqlite, Backend::MariaDb)] backend: Backend,
+) {
+    let fixture = with_many_groups(backend).await;
+    fixture.store.quarantine(&[failure("x", 1), failure("y", 1)]).await.unwrap();
+    let facts = async |query: &ReportQuery| fixture.store.open_report(query).await.unwrap().facts;
+    let limited = ReportQuery { limit: Some(1), ..query("media", &[Dimension::MediaKey]) };
+    let ReportFacts { groups, totals, dates, last_commit, failed_open } = facts(&limited).await;
+    assert_eq!((groups, failed_open), (5, 2));
+    assert_eq!(totals, [169, 15, 14_000_000_000_000_000_000 + 1000 + (1 << 33) - 1]);
+    let dates = dates.map(|(first, last)| (first.to_string(), last.to_string()));
+    assert_eq!(dates, Some(("2024-06-10".into(), "2024-06-11".into())));
+    let age = jiff::Timestamp::now().duration_since(last_commit.unwrap());
+    assert!((0..60).contains(&age.as_secs()), "{age:?}");
+    assert_eq!(facts(&query("media", &[])).await.groups, 7);
+    let of_b = ReportQuery { filters: vec![filter(Dimension::MediaKey, false, &["b"])], ..query("media", &[]) };
+    let of_b = facts(&of_b).await;
+    assert_eq!((of_b.groups, of_b.totals), (2, vec![109, 10, 500]));
+    let later = ReportQuery { from: "2024-06-12".parse().unwrap(), ..query("media", &[]) };
+    let later = facts(&later).await;
+    assert_eq!((later.groups, later.totals, later.dates, later.last_commit), (0, vec![0, 0, 0], None, None));
+}
+
+#[rstest]
+#[tokio::test]
+async fn rows_are_read_one_by_one_and_no_further_than_wanted(
+    #[values(Backend::Sqlite, Backend::MariaDb)] backend: Backend,
+    #[values(Vec::new(), vec![Sort { by: SortBy::Ratio(0), descending: true }])] sort: Vec<Sort>,
+) {
+    let fixture = with_many_groups(backend).await;
+    let query = ReportQuery { sort, ..query("media", &[Dimension::MediaKey]) };
+    let two = |rows: &mut Vec<ReportRow>, row| {
+        rows.push(row);
+        if rows.len() < 2 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let rows = fixture.store.open_report(&query).await.unwrap().rows(Vec::new(), two).await.unwrap();
+    assert_eq!(rows.len(), 2);
+    // The connection in the middle of its result is not lent again.
+    assert_eq!(fixture.store.report(&query).await.unwrap().len(), 5);
 }
 
 #[rstest]
