@@ -80,6 +80,16 @@ mod tests {
     }
 
     #[test]
+    fn every_korean_name_stands_in_the_documents() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/report.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        let titles = TITLES.iter().map(|(name, _, korean)| (format!("`{name}`"), *korean));
+        for (name, korean) in KOREAN_COLUMNS.iter().map(|(name, korean)| (name.to_string(), *korean)).chain(titles) {
+            assert!(document.contains(&format!("| {name} | {korean} |")), "{name}: {korean}");
+        }
+    }
+
+    #[test]
     fn no_two_columns_have_the_same_korean_name() {
         let labels: std::collections::HashSet<&str> = KOREAN_COLUMNS.iter().map(|(_, label)| *label).collect();
         assert_eq!(labels.len(), KOREAN_COLUMNS.len());

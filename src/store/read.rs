@@ -94,7 +94,8 @@ impl SqlStore {
         let statements = Statements::of(self.plan(), query, self.dialect()).map_err(|error| self.error(error))?;
         let mut session = self.begin(Begin::Snapshot).await?;
         session.set_statement_timeout(REPORT_STATEMENT_TIMEOUT);
-        match facts(&mut session, &statements, query).await {
+        let facts = facts(&mut session, &statements, query).await;
+        match facts.and_then(|facts| if statements.sorted { Ok(facts) } else { rankable(query, facts) }) {
             Ok(facts) => Ok(OpenReport { store: self, session, statements, query: query.clone(), facts }),
             Err(error) => self.give_back(session, Err(error)).await,
         }
@@ -170,6 +171,19 @@ impl OpenReport<'_> {
     }
 }
 
+/// Passes the facts on when the wanted rows can be sorted here.
+fn rankable(query: &ReportQuery, facts: ReportFacts) -> SqlResult<ReportFacts> {
+    let wanted = query.limit.map_or(facts.groups, |limit| limit.min(facts.groups));
+    if wanted <= ROWS_RANKED_MAX {
+        return Ok(facts);
+    }
+    let problem = format!(
+        "{wanted} rows are to be sorted by a ratio, which is done in memory and for at most {ROWS_RANKED_MAX}: give a lower \
+         limit, group by less, or sort by a measure"
+    );
+    Err(SqlError::new(Class::Refused, problem))
+}
+
 async fn each<T: Send + 'static>(
     session: &mut Session,
     statements: Statements,
@@ -190,13 +204,6 @@ async fn ranked<T: Send + 'static>(
     mut step: impl FnMut(&mut T, ReportRow) -> ControlFlow<()>,
 ) -> SqlResult<(T, ControlFlow<()>)> {
     let wanted = query.limit.map_or(groups, |limit| limit.min(groups));
-    if wanted > ROWS_RANKED_MAX {
-        let problem = format!(
-            "{wanted} rows are to be sorted by a ratio, which is done in memory and at most for {ROWS_RANKED_MAX}: give a \
-             lower limit, group by less, or sort by a measure"
-        );
-        return Err(SqlError::new(Class::Refused, problem));
-    }
     let place = |sort: &Sort| match sort.by {
         SortBy::Dimension(dimension) => statements.dimensions.iter().position(|known| *known == dimension).unwrap_or(0),
         SortBy::Measure(_) | SortBy::Ratio(_) => 0,

@@ -57,7 +57,7 @@ async fn run_refuses_a_queue_that_is_not_there_and_a_wrong_password() {
 #[test]
 fn usage_error_exits_with_2() {
     assert_eq!(run_with("", &["rnu"]).0, 2);
-    assert_eq!(run_with("", &["report"]).0, 2);
+    assert_eq!(run_with("", &["report", "media", "--from", "tuesday"]).0, 2);
 }
 
 #[tokio::test]
@@ -107,7 +107,8 @@ fn demo_shows_the_whole_product() {
     let settings = [("XC2__STORE__URL".to_owned(), "sqlite:demo/xc2.db".to_owned())];
     let run = |arguments: &[&str]| command(dir.path(), &settings).args(arguments).output().unwrap();
     let report = run(&["report", "media", "--by", "report_date", "--format", "json"]);
-    let rows: Value = serde_json::from_slice(&report.stdout).unwrap();
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    let rows = &report["rows"];
     assert_eq!(rows.as_array().unwrap().len(), 3);
     assert!(rows[0]["revenue"].as_str().unwrap().contains('.'));
     let failed = run(&["failed", "list", "--format", "csv"]);

@@ -10,6 +10,7 @@ mod differential;
 mod faults;
 mod inspect;
 mod outages;
+mod reports;
 mod sums;
 
 #[path = "../support/cloud.rs"]

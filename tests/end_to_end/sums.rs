@@ -112,7 +112,7 @@ async fn fifth_report_needs_no_code() {
     assert_cells("by_ad_type", &found, &wanted);
     world.must(&["audit"]);
     let report = world.must(&["report", "by_ad_type", "--by", "ad_type", "--format", "csv"]);
-    assert!(report.starts_with("ad_type,requests,clicks,media_revenue,clicks_per_thousand\n"), "{report}");
+    assert!(report.starts_with("\u{feff}ad_type,requests,clicks,media_revenue,clicks_per_thousand\r\n"), "{report}");
 }
 
 /// A pickle of one row, by CPython.

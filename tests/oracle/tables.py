@@ -2,7 +2,10 @@
 
 #: Keys that a careless collation, trim, or Unicode normalisation would take for one another.
 LOOK_ALIKES = ("M1", "m1", "m1 ", " m1", "매체", "매체\u200b", "\u1106\u1162\u110e\u1166", "café", "cafe", "cafe\u0301")
-PLAIN = tuple("m%d" % number for number in range(1000, 1024)) + ("1023", "007", "7", "매체/한글 앱", "광고😀", "a%20b", "x'\"\\y")
+PLAIN = tuple("m%d" % number for number in range(1000, 1024)) + ("1023", "007", "7", "매체/한글 앱", "광고😀", "a%20b", "x'\"\\y") + (
+    # What a spreadsheet would take for a formula.
+    '=HYPERLINK("http://127.0.0.1")', "+82-2", "-7", "@매체", "'=1",
+)
 LONGEST = "가" * 63 + "😀"  # 64 characters, 193 bytes
 MEDIA_KEYS = LOOK_ALIKES + PLAIN + (LONGEST,)
 

@@ -61,6 +61,11 @@ impl World {
         self.settings.push((variable.to_owned(), value.to_owned()));
     }
 
+    /// What its commands find in their environment.
+    pub fn settings(&self) -> &[(String, String)] {
+        &self.settings
+    }
+
     pub fn daemon(&self) -> Daemon {
         Daemon::start(self.dir.path(), &self.settings)
     }

@@ -132,8 +132,14 @@ mod tests {
     fn korean_labels_are_as_wide_as_they_look() {
         let line = |label: &str, value: &str, amount| Line { label: label.into(), value: value.into(), amount };
         let lines = [line("매체 키", "수익", 0), line("뉴스-홈", "1,000.50", 80), line("m1", "9.00", 10)];
-        assert_eq!(text(&lines, 31, true), "매체 키      수익\n뉴스-홈  1,000.50  ████████████\nm1           9.00  █▌\n");
-        assert_eq!(text(&lines, 31, false), "매체 키      수익\n뉴스-홈  1,000.50  ############\nm1           9.00  #\n");
+        assert_eq!(
+            text(&lines, 31, true),
+            "매체 키      수익\n뉴스-홈  1,000.50  ████████████\nm1           9.00  █▌\n"
+        );
+        assert_eq!(
+            text(&lines, 31, false),
+            "매체 키      수익\n뉴스-홈  1,000.50  ############\nm1           9.00  #\n"
+        );
     }
 
     #[test]

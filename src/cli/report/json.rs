@@ -19,8 +19,11 @@ pub struct Json {
 
 impl Json {
     pub fn begin(sheet: &Sheet, mut out: Destination) -> io::Result<Json> {
-        let members: Vec<(String, Kind)> =
-            sheet.columns.iter().map(|Column { name, kind, .. }| (format!("{}:", Value::from(name.as_str())), *kind)).collect();
+        let members: Vec<(String, Kind)> = sheet
+            .columns
+            .iter()
+            .map(|Column { name, kind, .. }| (format!("{}:", Value::from(name.as_str())), *kind))
+            .collect();
         writeln!(out, "{{")?;
         for (name, value) in facts(sheet) {
             writeln!(out, " {}: {value},", Value::from(name))?;
@@ -46,9 +49,9 @@ impl Json {
 fn facts(sheet: &Sheet) -> Vec<(&'static str, Value)> {
     let Report { name, measures, ratios, .. } = &sheet.report;
     let date = |date: Option<crate::model::ReportDate>| date.map(|date| date.to_string());
-    let filters = sheet.query.filters.iter().map(|filter| {
-        json!({"dimension": filter.dimension.name(), "excluded": filter.excluded, "values": filter.values})
-    });
+    let filters = sheet.query.filters.iter().map(
+        |filter| json!({"dimension": filter.dimension.name(), "excluded": filter.excluded, "values": filter.values}),
+    );
     let sort = sheet.words.sorted(sheet);
     vec![
         ("report", json!(name)),

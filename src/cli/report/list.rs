@@ -17,7 +17,10 @@ pub fn text(plan: &Plan, language: Language) -> String {
         let (measures, ratios) = numbers.split_at(report.measures.len());
         list(&mut text, "dimensions", dimensions.iter().map(named).collect());
         list(&mut text, "measures", measures.iter().map(named).collect());
-        let ratios = ratios.iter().zip(&report.ratios).map(|(column, ratio)| format!("{} = {}", named(column), quotient(plan, ratio)));
+        let ratios = ratios
+            .iter()
+            .zip(&report.ratios)
+            .map(|(column, ratio)| format!("{} = {}", named(column), quotient(plan, ratio)));
         list(&mut text, "ratios", ratios.collect());
     }
     text.push_str("xc2-analyzer report NAME --help says how to read one\n");
@@ -58,8 +61,16 @@ mod tests {
     fn every_report_is_listed_with_what_it_has() {
         let plan = crate::config::defaults().plan;
         let english = text(&plan, Language::English);
-        assert!(english.contains("media: media (table report_media)\n  dimensions  report_date, organization_id, media_key, device\n"), "{english}");
-        assert!(english.contains("  ratios      ctr = clicks / impressions, ecpm = 1000 x revenue / impressions\n"), "{english}");
+        assert!(
+            english.contains(
+                "media: media (table report_media)\n  dimensions  report_date, organization_id, media_key, device\n"
+            ),
+            "{english}"
+        );
+        assert!(
+            english.contains("  ratios      ctr = clicks / impressions, ecpm = 1000 x revenue / impressions\n"),
+            "{english}"
+        );
         let korean = text(&plan, Language::Korean);
         assert!(korean.contains("ad: 광고 성과 (table report_ad)\n  dimensions  report_date 날짜, "), "{korean}");
         assert!(korean.lines().all(|line| line.width() <= 100), "{korean}");

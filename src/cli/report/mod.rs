@@ -178,7 +178,7 @@ fn fits(sheet: &Sheet, format: ReportFormat, is_chart: bool) -> Result<(), CliEr
 
 enum Writer {
     Table(table::Table),
-    Csv(csv::Csv),
+    Csv(Box<csv::Csv>),
     Json(json::Json),
     Xlsx(Box<xlsx::Xlsx>),
 }
@@ -187,7 +187,7 @@ impl Writer {
     fn begin(sheet: &Sheet, format: ReportFormat, chart: Option<usize>, out: Destination) -> io::Result<Writer> {
         Ok(match format {
             ReportFormat::Table => Writer::Table(table::Table::begin(chart, out)),
-            ReportFormat::Csv => Writer::Csv(csv::Csv::begin(sheet, out)?),
+            ReportFormat::Csv => Writer::Csv(Box::new(csv::Csv::begin(sheet, out)?)),
             ReportFormat::Json => Writer::Json(json::Json::begin(sheet, out)?),
             ReportFormat::Xlsx => Writer::Xlsx(Box::new(xlsx::Xlsx::begin(sheet, out)?)),
         })

@@ -70,7 +70,8 @@ pub fn column(plan: &Plan, report: &Report, typed: &str) -> Result<SortBy, CliEr
 
 fn find<T: Copy>(known: &[Known<'_, T>], typed: &str) -> Option<T> {
     let by_name = known.iter().find(|known| known.name == typed);
-    let called = |known: &&Known<'_, T>| known.called.iter().any(|called| called.to_lowercase() == typed.to_lowercase());
+    let called =
+        |known: &&Known<'_, T>| known.called.iter().any(|called| called.to_lowercase() == typed.to_lowercase());
     by_name.or_else(|| known.iter().find(called)).map(|known| known.it)
 }
 
@@ -112,6 +113,9 @@ mod tests {
              media_key, device"
         );
         let far = number(&plan, media, "bounce_rate_of_page").map_err(problem).unwrap_err();
-        assert!(far.starts_with("report media has no measure or ratio \"bounce_rate_of_page\": it has impressions"), "{far}");
+        assert!(
+            far.starts_with("report media has no measure or ratio \"bounce_rate_of_page\": it has impressions"),
+            "{far}"
+        );
     }
 }

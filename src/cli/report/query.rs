@@ -139,10 +139,8 @@ mod tests {
             excluded,
             values: values.iter().map(|&value| value.into()).collect(),
         };
-        let wanted = [
-            filter(Dimension::Device, false, &["PC", "ALL", "MOBILE"]),
-            filter(Dimension::MediaKey, true, &["a=b"]),
-        ];
+        let wanted =
+            [filter(Dimension::Device, false, &["PC", "ALL", "MOBILE"]), filter(Dimension::MediaKey, true, &["a=b"])];
         assert_eq!(query.filters, wanted);
     }
 

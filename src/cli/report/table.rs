@@ -49,9 +49,8 @@ fn text(sheet: &Sheet, mut rows: Vec<Vec<Cell>>) -> String {
     if sheet.totals {
         rows.push(sheet.total_cells());
     }
-    let styles: Vec<Style> = (0..sheet.columns.len())
-        .map(|at| Style::of(&sheet.columns[at], rows.iter().map(|row| &row[at])))
-        .collect();
+    let styles: Vec<Style> =
+        (0..sheet.columns.len()).map(|at| Style::of(&sheet.columns[at], rows.iter().map(|row| &row[at]))).collect();
     let kind = |number| if number { ColumnKind::Decimal } else { ColumnKind::Text };
     let columns = sheet.columns.iter().map(|column| Column::new(&column.label, kind(column.kind.is_number())));
     let texts = rows.iter().map(|row| row.iter().zip(&styles).map(|(cell, style)| Some(style.text(cell))).collect());

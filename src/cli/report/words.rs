@@ -65,8 +65,7 @@ impl Words {
     pub fn conditions(&self, sheet: &Sheet) -> Option<String> {
         let one = |filter: &Filter| {
             let operator = if filter.excluded { "!=" } else { "=" };
-            let values: Vec<_> =
-                filter.values.iter().map(|value| crate::model::object::printable(value)).collect();
+            let values: Vec<_> = filter.values.iter().map(|value| crate::model::object::printable(value)).collect();
             format!("{} {operator} {}", labels::dimension(filter.dimension, self.language), values.join(", "))
         };
         let all = sheet.query.filters.iter().map(one).collect::<Vec<_>>().join("; ");
@@ -146,7 +145,9 @@ impl Words {
 
     pub fn amounts_as_text(&self, count: u64) -> String {
         self.pick(
-            format!("{count} numbers have more than 15 digits and are written as text, since a spreadsheet would round them"),
+            format!(
+                "{count} numbers have more than 15 digits and are written as text, since a spreadsheet would round them"
+            ),
             format!("15자리를 넘는 숫자 {count}개는 반올림을 막기 위해 텍스트로 기록했습니다"),
         )
     }

@@ -79,7 +79,8 @@ impl Xlsx {
         let Xlsx { rows, columns, next_row: row, texts, .. } = self;
         for ((at, column), cell) in (0..).zip(columns).zip(cells) {
             let text = plain(cell, column.kind);
-            let shown = text.as_deref().map_or(0, |text| text.width() + text.len() / 4 * usize::from(column.kind.is_number()));
+            let shown =
+                text.as_deref().map_or(0, |text| text.width() + text.len() / 4 * usize::from(column.kind.is_number()));
             column.width = column.width.max(shown + 1);
             let format = format(column);
             match (cell, text) {

@@ -174,7 +174,14 @@ fn batch(plan: &Plan, lines: &[(&str, &str, &str, i64, i64)]) -> RecordBatch {
 
 pub fn measure(name: &str, kind: Option<&str>) -> MeasureSpec {
     let field = Some(name.into());
-    MeasureSpec { name: name.into(), field, kind: kind.map(str::to_owned), share_of: None, rate: None, labels: Labels::default() }
+    MeasureSpec {
+        name: name.into(),
+        field,
+        kind: kind.map(str::to_owned),
+        share_of: None,
+        rate: None,
+        labels: Labels::default(),
+    }
 }
 
 pub fn report(name: &str, dimensions: &[&str], measures: &[&str]) -> ReportSpec {
