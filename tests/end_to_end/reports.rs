@@ -74,11 +74,13 @@ fn report_that_does_not_fit_is_refused_with_the_bound_or_written_row_by_row() {
     assert_eq!(ids, ["1048571", "1048564"], "{text}");
 
     // Who reads no further (`| head`) is no error, and nothing of the rest is waited for.
-    let all = ["report", "demand", "--format", "json"];
-    let mut child = command(dir.path(), &settings).args(all).stdout(Stdio::piped()).spawn().unwrap();
-    let mut first = [0u8; 4096];
-    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
-    assert!(child.wait().unwrap().success());
+    for format in ["csv", "json"] {
+        let all = ["report", "demand", "--format", format];
+        let mut child = command(dir.path(), &settings).args(all).stdout(Stdio::piped()).spawn().unwrap();
+        let mut first = [0u8; 4096];
+        child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+        assert!(child.wait().unwrap().success(), "{format}");
+    }
 }
 
 #[test]

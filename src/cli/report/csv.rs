@@ -20,7 +20,8 @@ impl Csv {
     pub fn begin(sheet: &Sheet, mut out: Destination) -> io::Result<Csv> {
         out.write_all(BYTE_ORDER_MARK)?;
         let mut out = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out);
-        out.write_record(sheet.columns.iter().map(|column| harmless(&column.label).into_owned()))?;
+        let header = sheet.columns.iter().map(|column| harmless(&column.label).into_owned());
+        out.write_record(header).map_err(as_written)?;
         Ok(Csv { kinds: sheet.columns.iter().map(|column| column.kind).collect(), out })
     }
 
@@ -28,9 +29,9 @@ impl Csv {
         for (cell, kind) in cells.iter().zip(&self.kinds) {
             let text = plain(cell, *kind).unwrap_or_default();
             let text = if *kind == Kind::Text { harmless(&text) } else { text.as_str().into() };
-            self.out.write_field(text.as_bytes())?;
+            self.out.write_field(text.as_bytes()).map_err(as_written)?;
         }
-        Ok(self.out.write_record(None::<&[u8]>)?)
+        self.out.write_record(None::<&[u8]>).map_err(as_written)
     }
 
     pub fn finish(mut self, sheet: &Sheet) -> io::Result<()> {
@@ -40,7 +41,16 @@ impl Csv {
             cells[0] = Cell::Key(crate::store::KeyValue::Text(sheet.words.total().into()));
             self.row(&cells)?;
         }
-        self.out.into_inner().map_err(|error| io::Error::other(error.to_string()))?.finish()
+        self.out.flush()?;
+        self.out.into_inner().map_err(csv::IntoInnerError::into_error)?.finish()
+    }
+}
+
+/// The error below: of what kind it is decides whether it is one (a reader that has gone).
+fn as_written(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
     }
 }
 
