@@ -52,7 +52,7 @@ fn halted(error: PipelineError) -> CliError {
 
 /// The first SIGTERM or SIGINT asks for an orderly end within `grace`; a second one ends the process at once, which
 /// loses nothing either: what was not acknowledged comes back.
-fn stop_on_signals(shutdown: &Shutdown, grace: Duration) -> Result<(), CliError> {
+pub fn stop_on_signals(shutdown: &Shutdown, grace: Duration) -> Result<(), CliError> {
     const INTERRUPTED: i32 = 130;
     let mut terminate = signal(SignalKind::terminate()).map_err(io_error("listen for SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io_error("listen for SIGINT"))?;

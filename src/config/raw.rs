@@ -21,6 +21,7 @@ sections! {
         metadata: Metadata,
         log: Log,
         limits: Limits,
+        failed: Failed,
         run: Run,
         display: Display,
         telemetry: Telemetry,
@@ -81,6 +82,9 @@ sections! {
         text_bytes_max: ByteSize,
         decoder_bytes_max: ByteSize,
         batch_rows: usize,
+    }
+    Failed {
+        copy_to: String,
     }
     Run {
         workers: usize,

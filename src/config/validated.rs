@@ -12,7 +12,7 @@ use super::raw::{self, Raw};
 use crate::model::{Dimension, DimensionKind, Language, Limits, LogSchema, Secret};
 use crate::pipeline::{Job, Rules};
 use crate::report::Plan;
-use crate::source::{Filter, SourceSettings, SourceUrl};
+use crate::source::{CopyTarget, Filter, SourceSettings, SourceUrl};
 use crate::store::StoreSettings;
 use crate::telemetry::{Format, LogSettings};
 
@@ -57,6 +57,11 @@ impl Config {
         SourceSettings { url, ..self.source.clone() }
     }
 
+    /// Which announced objects are to be counted.
+    pub fn filter(&self) -> &Filter {
+        &self.source.filter
+    }
+
     /// The same, for a command that may create the embedded database's file.
     pub fn creating_database(mut self) -> Config {
         self.store.create = true;
@@ -78,7 +83,7 @@ pub(super) fn validate(raw: Raw) -> Result<Config, ConfigError> {
         "" => None,
         url => Some(SourceUrl::parse(url).map_err(|problem| wrong("source.url", problem))?),
     };
-    let (source, shutdown_grace) = (source(&raw.source)?, shutdown_grace(&raw)?);
+    let (source, shutdown_grace) = (source(&raw.source, &raw.failed)?, shutdown_grace(&raw)?);
     Ok(Config {
         pipeline: job(&raw, &plan)?,
         max_reject_ratio: raw.log.max_reject_ratio,
@@ -118,11 +123,12 @@ fn at_most<T: PartialOrd + From<u8> + std::fmt::Display>(key: &str, value: T, ma
     if value > max { Err(wrong(key, format!("must be at most {max}"))) } else { Ok(value) }
 }
 
-fn source(raw: &raw::Source) -> Result<SourceSettings, ConfigError> {
+fn source(raw: &raw::Source, failed: &raw::Failed) -> Result<SourceSettings, ConfigError> {
     const HOUR: Duration = Duration::from_secs(3600);
+    let aside = CopyTarget::parse(&failed.copy_to).map_err(|problem| wrong("failed.copy_to", problem))?;
     Ok(SourceSettings {
         url: SourceUrl::Folder(PathBuf::new()),
-        filter: Filter { prefix: raw.prefix.clone(), suffix: raw.suffix.clone() },
+        filter: Filter { prefix: raw.prefix.clone(), suffix: raw.suffix.clone(), aside },
         // The limits of SQS: 20 s and 12 h.
         long_poll: duration("source.long_poll", raw.long_poll, Duration::from_secs(20))?,
         visibility: visibility(raw.visibility)?,

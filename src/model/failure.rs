@@ -29,7 +29,7 @@ failure_kinds! {
     /// The message body is not a notification that we know.
     Notification = "notification", "look at the message body: who else writes to this queue?";
     /// S3 has no such object (any more).
-    Missing = "missing", "ask the producer to upload the object again; its new event will count it";
+    Missing = "missing", "ask the producer to upload the object again; its new event will count it, or retry it then";
     /// Reading the object is not allowed.
     Denied = "denied", "grant s3:GetObject on the object (and kms:Decrypt on its key), then retry it";
     /// S3 answers, yet never with this object.
@@ -76,4 +76,17 @@ pub struct FailedObject {
     pub attempts: u32,
     /// The message that announced it, as received.
     pub message_body: String,
+    pub copy: Copied,
+}
+
+/// Whether a failed object's content was copied to where operators keep such objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Copied {
+    /// Nobody asked for it, or there was no content to copy.
+    #[default]
+    Not,
+    /// There it is.
+    To(String),
+    /// It should have been.
+    Failed { problem: String },
 }

@@ -13,6 +13,7 @@
 //! keeps the rest. Ending is the same chain: the poller stops, each channel runs dry and closes the next.
 
 mod batcher;
+mod copies;
 pub mod count;
 mod deliveries;
 pub mod inspect;
@@ -116,6 +117,7 @@ pub async fn run(
     let (processed, processed_in) = mpsc::channel(job.merge_objects_max);
     let batches_in = Arc::new(Mutex::new(batches_in));
     let cells = Arc::new(Semaphore::new(job.merge_cells_max));
+    let copies = Arc::new(copies::Copies::new(objects.clone()));
 
     let mut tasks = JoinSet::new();
     for _ in 0..job.workers {
@@ -124,6 +126,7 @@ pub async fn run(
             job: job.clone(),
             snapshots: snapshots.clone(),
             outages: outages.clone(),
+            copies: copies.clone(),
             shutdown: shutdown.clone(),
             batches: batches_in.clone(),
             processed: processed.clone(),
@@ -162,6 +165,7 @@ pub async fn run(
         store,
         queue: queue.clone(),
         deliveries: deliveries.clone(),
+        copies,
         outages,
         tally: tally.clone(),
         job: job.clone(),

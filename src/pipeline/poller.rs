@@ -13,7 +13,7 @@ use super::shutdown::Shutdown;
 use super::tally::Tally;
 use super::work::{Outcome, Processed, Work};
 use crate::model::delivery::Content;
-use crate::model::{Delivery, Disposition, FailedObject, FailureKind, ObjectRef};
+use crate::model::{Copied, Delivery, Disposition, FailedObject, FailureKind, ObjectRef};
 use crate::source::{Queue, Received};
 
 pub struct Poller {
@@ -157,5 +157,6 @@ fn unreadable(delivery: &Delivery, reason: &str) -> FailedObject {
         reason: reason.to_owned(),
         attempts: delivery.attempt,
         message_body: delivery.body.to_string(),
+        copy: Copied::Not,
     }
 }

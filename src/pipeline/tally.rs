@@ -33,6 +33,8 @@ tally! {
     duplicates,
     /// Objects (and messages) listed as failed.
     failed,
+    /// Objects that were announced again after an operator had discarded their content.
+    discarded,
     /// Rows counted now.
     rows,
     rejected_rows,

@@ -6,7 +6,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::deliveries::DeliveryNumber;
 use crate::enrich::Unmapped;
-use crate::model::{FailedObject, FailureKind, Generation, ObjectRef};
+use crate::model::{Copied, FailedObject, FailureKind, Generation, ObjectRef};
 use crate::store::ObjectRollup;
 
 /// One object to count, and the deliveries that wait for it.
@@ -37,6 +37,7 @@ impl Work {
             reason,
             attempts: self.attempt,
             message_body: self.message_body.to_string(),
+            copy: Copied::Not,
         }
     }
 }

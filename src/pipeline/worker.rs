@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use super::copies::Copies;
 use super::count::{self, CountError, CountedBody};
 use super::outage::{Dependency, Outages};
 use super::retry::Waits;
@@ -27,6 +28,7 @@ pub struct Worker {
     pub job: Arc<Job>,
     pub snapshots: Arc<Snapshots>,
     pub outages: Arc<Outages>,
+    pub copies: Arc<Copies>,
     pub shutdown: Shutdown,
     pub batches: Arc<Mutex<mpsc::Receiver<Batch>>>,
     pub processed: mpsc::Sender<Processed>,
@@ -127,7 +129,11 @@ impl Worker {
         let body = Arc::new(body);
         let counted = match self.count_with_metadata(body, fetched_at).await {
             Ok(counted) => counted,
-            Err((kind, reason)) => return Outcome::Failed(Box::new(work.failed(kind, reason, Some(generation)))),
+            Err((kind, reason)) => {
+                let mut failed = work.failed(kind, reason, Some(generation));
+                self.copies.make(&mut failed).await;
+                return Outcome::Failed(Box::new(failed));
+            }
         };
         let cells = counted.rollup.cells().min(self.job.merge_cells_max) as u32;
         // The writer gives them back after its commit, so this is where workers wait for a slow database.

@@ -4,9 +4,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures::StreamExt;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
+use super::copies::Copies;
 use super::deliveries::{Deliveries, DeliveryNumber, Finished};
 use super::outage::{Dependency, Outages};
 use super::retry::Waits;
@@ -24,6 +26,7 @@ pub struct Writer {
     pub store: Arc<dyn Store>,
     pub queue: Arc<dyn Queue>,
     pub deliveries: Arc<Deliveries>,
+    pub copies: Arc<Copies>,
     pub outages: Arc<Outages>,
     pub tally: Arc<Tally>,
     pub job: Arc<Job>,
@@ -61,6 +64,8 @@ enum Fate {
 impl Writer {
     /// An acknowledgement that fails this often is left: the message comes back and is found to be counted.
     const ACKNOWLEDGE_ATTEMPTS_MAX: u32 = 5;
+    /// Copies of failed objects made at a time.
+    const COPIES_MAX: usize = 8;
 
     /// Runs until the channel is closed and empty, or the rest is abandoned.
     pub async fn run(self, mut processed: mpsc::Receiver<Processed>) -> Result<(), PipelineError> {
@@ -114,6 +119,10 @@ impl Writer {
                 failed.extend(self.conclude(object, aside, fate));
             }
         }
+        // Workers have seen to their own; these are the ones that only the ledger could tell.
+        let copies = futures::stream::iter(&mut failed);
+        let copies = copies.for_each_concurrent(Self::COPIES_MAX, |failed| self.copies.make(failed));
+        self.shutdown.unless_abandoned(copies).await.ok_or(Ended::Abandoned)?;
         if !failed.is_empty() {
             self.quarantine(&failed).await?;
         }
@@ -166,6 +175,11 @@ impl Writer {
                 let reason = format!("it had been counted before, with other content (ETag {counted_etag})");
                 Some(work.failed(FailureKind::Overwritten, reason, Some(object.generation)))
             }
+            Fate::Counted(Counted::Discarded) => {
+                self.tally.discarded(1);
+                info!(object = %work.object, "an operator discarded this content: not counted");
+                None
+            }
             Fate::Unfit(error) => Some(work.failed(FailureKind::Overflow, error.to_string(), Some(object.generation))),
         }
     }
@@ -183,6 +197,14 @@ impl Writer {
                     let (bucket, key, kind) = (&failed.bucket, &failed.key, failed.kind);
                     error!(bucket, key, %kind, reason = failed.reason, "object listed as failed");
                     alert::failed_object(failed);
+                }
+                Quarantined::Discarded => {
+                    self.tally.discarded(1);
+                    info!(
+                        key = failed.key,
+                        reason = failed.reason,
+                        "an operator discarded this content: not listed anew"
+                    );
                 }
                 Quarantined::AlreadyCounted => {
                     self.tally.duplicates(1);

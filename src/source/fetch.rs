@@ -10,10 +10,11 @@ use aws_sdk_s3::primitives::ByteStream;
 use sha2::{Digest, Sha256};
 
 use crate::failpoint::{self, Injected};
-use crate::model::{Announced, Disposition, FailureKind, Generation, ObjectRef};
+use crate::model::{Announced, Disposition, FailedObject, FailureKind, Generation, ObjectRef};
 
 use super::aws::{CallFailure, Fault, s3_client};
 use super::notification::etag;
+use super::set_aside::{CopyError, CopyTarget};
 use super::settings::{SourceSettings, SourceUrl};
 
 #[cfg(test)]
@@ -114,6 +115,12 @@ pub trait Fetch: Send + Sync {
     /// Whether the store of objects answers at all for this bucket, so that an object which never comes can be told
     /// from an outage. A refusal is an answer.
     async fn probe(&self, bucket: &str) -> Result<(), FetchError>;
+
+    /// Copies what was read of a failed object to where operators keep such objects, one attempt; where that is. `None`
+    /// where no copies are wanted.
+    async fn set_aside(&self, _failed: &FailedObject) -> Result<Option<String>, CopyError> {
+        Ok(None)
+    }
 }
 
 /// Reads objects of S3 and of local folders. One that is shared by all workers; it keeps no state but connections.
@@ -123,6 +130,7 @@ pub struct Objects {
     s3: Option<aws_sdk_s3::Client>,
     read_timeout: Duration,
     fetch_timeout: Duration,
+    pub(super) copy_to: Option<CopyTarget>,
 }
 
 impl Objects {
@@ -137,10 +145,11 @@ impl Objects {
     }
 
     pub(super) fn with(s3: Option<aws_sdk_s3::Client>, settings: &SourceSettings) -> Self {
-        Self { s3, read_timeout: settings.read_timeout, fetch_timeout: settings.fetch_timeout }
+        let SourceSettings { read_timeout, fetch_timeout, .. } = *settings;
+        Self { s3, read_timeout, fetch_timeout, copy_to: settings.filter.aside.clone() }
     }
 
-    fn s3(&self) -> Result<&aws_sdk_s3::Client, FetchError> {
+    pub(super) fn s3(&self) -> Result<&aws_sdk_s3::Client, FetchError> {
         let missing = || FetchError::Refused { problem: "the source is a local folder, S3 is not set up".into() };
         self.s3.as_ref().ok_or_else(missing)
     }
@@ -228,6 +237,10 @@ impl Fetch for Objects {
         Ok(fetched)
     }
 
+    async fn set_aside(&self, failed: &FailedObject) -> Result<Option<String>, CopyError> {
+        self.copy_aside(failed).await
+    }
+
     /// Not a HEAD request: its answers have no body, so an expired token would look like a refusal, and an outage of
     /// the credentials like a fault of the object.
     async fn probe(&self, bucket: &str) -> Result<(), FetchError> {
@@ -309,7 +322,7 @@ pub(super) fn file_etag(file: &fs::Metadata) -> String {
     format!("{:x}-{:x}", file.len(), age.as_nanos())
 }
 
-fn refused_file(error: io::Error) -> FetchError {
+pub(super) fn refused_file(error: io::Error) -> FetchError {
     let problem = error.to_string();
     match error.kind() {
         // A folder in the middle of the path that is a file, or a name no file can have: there is no such file.
@@ -322,7 +335,7 @@ fn refused_file(error: io::Error) -> FetchError {
 }
 
 /// What S3's refusal of a GET means (S3 API Reference, "GetObject" and "Error responses").
-fn refused_get(failure: &CallFailure, announced: &Announced) -> FetchError {
+pub(super) fn refused_get(failure: &CallFailure, announced: &Announced) -> FetchError {
     let problem = failure.problem.clone();
     match failure.fault() {
         Fault::Passing => return FetchError::Unavailable { problem },

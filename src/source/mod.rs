@@ -6,17 +6,22 @@ mod aws;
 #[cfg(test)]
 mod emulator;
 pub mod fetch;
+pub mod given;
 pub mod listing;
+mod look;
 pub mod notification;
 pub mod queue;
+pub mod set_aside;
 pub mod settings;
 pub mod sqs;
 pub mod visibility;
 
 pub use fetch::{Fetch, FetchError, Fetched, Objects};
+pub use given::{Given, GivenQueue};
 pub use listing::Listing;
 pub use notification::Filter;
 pub use queue::{Queue, QueueError, ReceiptOutcome, Received};
+pub use set_aside::{CopyError, CopyTarget};
 pub use settings::{SourceSettings, SourceUrl};
 pub use sqs::{QueueAttributes, Redrive, SqsQueue};
 pub use visibility::{Lease, Leases};

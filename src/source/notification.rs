@@ -16,6 +16,8 @@ use serde_json::Value;
 use crate::model::delivery::Content;
 use crate::model::{Announced, ObjectRef};
 
+use super::set_aside::CopyTarget;
+
 #[cfg(test)]
 mod tests;
 
@@ -36,15 +38,18 @@ const QUOTED_CHARS_MAX: usize = 200;
 pub struct Filter {
     pub prefix: String,
     pub suffix: String,
+    /// Where we put copies of failed objects ourselves.
+    pub aside: Option<CopyTarget>,
 }
 
 impl Filter {
-    /// False for other prefixes and suffixes, and for the empty objects whose key ends in `/` that the S3 console
-    /// makes to show a folder.
+    /// False for other prefixes and suffixes, for the empty objects whose key ends in `/` that the S3 console makes to
+    /// show a folder, and for our own copies of failed objects.
     pub fn passes(&self, object: &ObjectRef) -> bool {
         let key = object.key.as_str();
         let folder = key.ends_with('/') && object.announced.bytes == Some(0);
-        !folder && key.starts_with(&self.prefix) && key.ends_with(&self.suffix)
+        let ours = self.aside.as_ref().is_some_and(|aside| aside.holds(object));
+        !folder && !ours && key.starts_with(&self.prefix) && key.ends_with(&self.suffix)
     }
 }
 

@@ -237,12 +237,13 @@ ORDER BY o.object_id";
 const IN_RANGE: &str =
     "WHERE object_id IN (SELECT object_id FROM processed_object_day WHERE report_date BETWEEN ? AND ?)";
 
-/// Listings that read nothing have an empty generation: they are about whatever the object is.
+/// Listings that read nothing have an empty generation: they are about whatever the object is. Content that was discarded
+/// is not to be in the reports either. The version `null` names no content: see `source::fetch`.
 const COUNTED_AND_FAILED: &str = "-- counted and failed
 SELECT f.bucket, f.object_key, f.kind
 FROM failed_object f
 JOIN processed_object o ON o.object_id = f.object_id
-WHERE f.state = 'open' AND (f.etag = o.etag OR f.version_id = o.version_id OR f.generation = '')
+WHERE f.state <> 'resolved' AND (f.etag = o.etag OR (f.version_id = o.version_id AND f.version_id <> 'null') OR f.generation = '')
 ORDER BY f.object_id";
 
 const ORPHANS: &str = "-- orphans

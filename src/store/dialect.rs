@@ -42,6 +42,8 @@ pub(super) enum Kind {
 pub(super) enum Merge {
     Add,
     Replace,
+    /// The new value, or, where it is NULL, the old one.
+    ReplaceUnlessNull,
     /// The smaller of the two.
     Least,
     /// The greater of the two.
@@ -106,6 +108,7 @@ impl Dialect {
             match merge {
                 Merge::Add => format!("`{column}` = `{column}` + {new}"),
                 Merge::Replace => format!("`{column}` = {new}"),
+                Merge::ReplaceUnlessNull => format!("`{column}` = COALESCE({new}, `{column}`)"),
                 Merge::Least => format!("`{column}` = {least}(`{column}`, {new})"),
                 Merge::Greatest => format!("`{column}` = {greatest}(`{column}`, {new})"),
             }

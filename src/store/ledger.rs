@@ -9,39 +9,57 @@ use std::collections::{HashMap, HashSet};
 use super::dialect::Merge;
 use super::session::{Class, Session, SqlError, SqlResult, Value};
 use super::upsert::{self, Insert, chunk_sizes, out_of_range};
-use super::{Counted, ObjectRollup};
+use super::{Counted, ObjectRollup, settle};
 use crate::aggregate::{DayTotals, Overflow, Rollup};
 use crate::failpoint;
 use crate::model::{Generation, ObjectId};
 use crate::report::Plan;
 
-/// Everything up to, and not including, COMMIT. One outcome an object, in order.
+/// What a transaction that counts came to.
+pub(super) enum Round {
+    /// One outcome an object, in order. To be committed.
+    Counted(Vec<Counted>),
+    /// An operator discarded the content of these. To be rolled back, and begun again without them.
+    Discarded(Vec<ObjectId>),
+}
+
+/// Everything up to, and not including, COMMIT. `discarded` are the objects that an earlier round found to be.
 pub(super) async fn count(
     session: &mut Session,
     plan: &Plan,
     objects: &[ObjectRollup],
-    now: &str,
+    discarded: &HashSet<ObjectId>,
+    (now, who): (&str, &str),
     rows_max: usize,
-) -> SqlResult<Vec<Counted>> {
+) -> SqlResult<Round> {
     // Every transaction takes its locks in one order, so that two of them never wait for each other.
     let mut sorted: Vec<(ObjectId, &ObjectRollup)> = objects.iter().map(|object| (object.id(), object)).collect();
+    sorted.retain(|(id, _)| !discarded.contains(id));
     sorted.sort_unstable_by_key(|(id, _)| *id);
     let before = record(session, &sorted, now, rows_max).await?;
     let (old, new): (Vec<_>, Vec<_>) = sorted.into_iter().partition(|(id, _)| before.contains(id));
     let counted = counted_generations(session, old.iter().map(|(id, _)| *id).collect(), "").await?;
     if !new.is_empty() {
+        failpoint::meet("commit.resolve.before")?;
+        let discarded = settle::by_counting(session, &new, now, who).await?;
+        failpoint::meet("commit.resolve.after")?;
+        if !discarded.is_empty() {
+            return Ok(Round::Discarded(discarded));
+        }
         add(session, plan, &new, now, rows_max).await?;
     }
-    objects
+    let counted: SqlResult<Vec<Counted>> = objects
         .iter()
         .map(|object| match (before.contains(&object.id()), counted.get(&object.id())) {
+            (false, _) if discarded.contains(&object.id()) => Ok(Counted::Discarded),
             (false, _) => Ok(Counted::Now),
             (true, Some(counted)) if counted.is_same(&object.generation) => Ok(Counted::Before),
             (true, Some(counted)) => Ok(Counted::Overwritten { counted_etag: counted.etag.clone() }),
             // Someone took the row out of the ledger between the insert and the look: ask the ledger anew.
             (true, None) => Err(SqlError::new(Class::Conflict, "a ledger row vanished while it was read")),
         })
-        .collect()
+        .collect();
+    counted.map(Round::Counted)
 }
 
 /// Inserts the ledger rows; the ids of those that were there before.
@@ -166,7 +184,7 @@ pub(super) async fn counted_generations(
 }
 
 /// Ids of one `IN` list.
-const IDS_MAX: usize = 512;
+pub(super) const IDS_MAX: usize = 512;
 
 /// Everything that belongs to objects which are counted for the first time, in the order of how hot the rows are:
 /// rows of this object alone, then the reports', and `report_day` last, since every transaction wants those.
@@ -177,9 +195,6 @@ async fn add(
     now: &str,
     rows_max: usize,
 ) -> SqlResult<()> {
-    failpoint::meet("commit.resolve.before")?;
-    resolve_failed(session, new, now).await?;
-    failpoint::meet("commit.resolve.after")?;
     let days: Vec<(ObjectId, Vec<DayTotals>)> = new.iter().map(|(id, object)| (*id, object.rollup.days())).collect();
     failpoint::meet("commit.totals.before")?;
     control_totals(session, plan, &days, rows_max).await?;
@@ -205,30 +220,6 @@ fn merge<'a>(new: &[(ObjectId, &'a ObjectRollup)], merged: &'a mut Option<Rollup
         all.merge(&object.rollup)?;
     }
     Ok(all)
-}
-
-const RESOLVE_FAILED: &str = "-- resolve failed
-UPDATE failed_object SET state = 'resolved', resolved_at = ? WHERE object_id = ? AND generation = ?";
-
-/// Listings of objects that are counted now are settled, whichever generation they were about.
-///
-/// The rows are looked up with a locking SELECT, not in the UPDATE's own WHERE: under READ COMMITTED an InnoDB UPDATE
-/// skips rows that another transaction has inserted and not yet committed, and would leave its listing open.
-async fn resolve_failed(session: &mut Session, new: &[(ObjectId, &ObjectRollup)], now: &str) -> SqlResult<()> {
-    let lock = session.dialect().lock_exclusive();
-    let mut ids = new.iter();
-    for size in chunk_sizes(new.len(), IDS_MAX) {
-        let sql = format!(
-            "SELECT object_id, generation FROM failed_object WHERE object_id IN ({}) AND state = 'open'{lock}",
-            vec!["?"; size].join(", ")
-        );
-        let params = ids.by_ref().take(size).map(|(id, _)| Value::Bytes(id.0.to_vec())).collect();
-        for row in session.query(&sql, params).await? {
-            let key = vec![Value::text(now), Value::Bytes(row.hash(0)?.to_vec()), Value::Text(row.text(1)?)];
-            session.execute(RESOLVE_FAILED, key).await?;
-        }
-    }
-    Ok(())
 }
 
 async fn control_totals(

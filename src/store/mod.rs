@@ -2,8 +2,9 @@
 //!
 //! [`Store`] is what the pipeline asks for; [`SqlStore`] is the one implementation, for MySQL, MariaDB and SQLite. In
 //! reading order: `sql_store` (which connection, which transaction, what an error does to both), `ledger` and `upsert`
-//! (counting), `quarantine`, `metadata`; `schema`, `schema_check` and `migrate` (the tables as data, compared, brought
-//! about); `read` (with `report_sql`, `ranking` and `ratio`), `failed`, `audit` and `health` (looking). Below them `session` has the few verbs that all of them
+//! (counting), `quarantine` and `settle` (listings), `metadata`; `schema`, `schema_check` and `migrate` (the tables as
+//! data, compared, brought about); `read` (with `report_sql`, `ranking` and `ratio`), `failed`, `audit` and `health`
+//! (looking). Below them `session` has the few verbs that all of them
 //! are written in, `dialect` the SQL that differs, and `mysql` (with `mysql_settings` and `mysql_errors`) and `sqlite`
 //! the connections.
 
@@ -26,6 +27,7 @@ mod schema;
 mod schema_check;
 mod session;
 mod settings;
+mod settle;
 mod sql_store;
 mod sqlite;
 #[cfg(test)]
@@ -40,11 +42,12 @@ use crate::model::{Disposition, FailedObject, Generation, Metadata, ObjectId};
 pub use crate::aggregate::KeyValue;
 pub use audit::{Audit, AuditDay, Finding};
 pub use dialect::Dialect;
-pub use failed::{FailedFilter, FailedRow, FailedState};
+pub use failed::{CountedRow, FailedFilter, FailedKey, FailedRow, FailedState, FailedTotal, Which};
 pub use ratio::ratio;
 pub use read::{Filter, OpenReport, ReportFacts, ReportQuery, ReportRow, Sort, SortBy};
 pub use schema::{SCHEMA_VERSION, schema_sql};
 pub use settings::{DEFAULT_INVENTORY_QUERY, DEFAULT_MEDIA_QUERY, StoreSettings};
+pub use settle::Decision;
 pub use sql_store::SqlStore;
 
 /// One object's rollup with what the ledger records of it.
@@ -77,6 +80,8 @@ pub enum Counted {
     Before,
     /// Another generation had been counted before: nothing was added.
     Overwritten { counted_etag: Option<String> },
+    /// An operator discarded this generation: nothing was added, and nothing will be until the listing is reopened.
+    Discarded,
 }
 
 /// What became of a request to list an object as failed. Both are final.
@@ -85,6 +90,8 @@ pub enum Quarantined {
     Listed,
     /// This generation (or, when it is unknown, this object) is in the ledger: nothing was listed.
     AlreadyCounted,
+    /// An operator discarded this generation: its listing stays so.
+    Discarded,
 }
 
 /// Why the store could not do what was asked. Whatever it was, nothing of it has been done,

@@ -3,11 +3,12 @@
 use super::Quarantined;
 use super::dialect::Merge;
 use super::ledger::{CountedGeneration, counted_generations};
-use super::schema::{GENERATION_CHARS_MAX, NAME_CHARS_MAX, REASON_CHARS_MAX};
+use super::schema::{ADDRESS_CHARS_MAX, GENERATION_CHARS_MAX, NAME_CHARS_MAX, NOTE_CHARS_MAX, REASON_CHARS_MAX};
 use super::session::{Session, SqlResult, Value};
+use super::settle;
 use super::upsert::Insert;
 use crate::failpoint;
-use crate::model::{FailedObject, FailureKind, Generation, ObjectId};
+use crate::model::{Copied, FailedObject, FailureKind, Generation, ObjectId};
 
 /// Of `failed_object.message_body`: SQS messages may be larger, and what names the object stands early.
 const MESSAGE_BODY_BYTES_MAX: usize = 64 * 1024;
@@ -37,8 +38,10 @@ pub(super) async fn list(session: &mut Session, failed: &[FailedObject], now: &s
     locked.dedup();
     let counted = counted_generations(session, locked, lock).await?;
     failpoint::meet("quarantine.look.after")?;
+    let discarded = settle::discarded(session, &ids).await?;
     let outcome = |(failed, id): (&FailedObject, &ObjectId)| match counted.get(id) {
         Some(counted) if is_counted(failed, counted) => Quarantined::AlreadyCounted,
+        _ if discarded.contains(&(*id, generation_key(failed.generation.as_ref()))) => Quarantined::Discarded,
         _ => Quarantined::Listed,
     };
     Ok(failed.iter().zip(&ids).map(outcome).collect())
@@ -65,12 +68,13 @@ fn is_counted(failed: &FailedObject, counted: &CountedGeneration) -> bool {
 }
 
 /// What tells two contents of one key apart in the list: the ETag, else the version, else nothing.
-fn generation_key(generation: Option<&Generation>) -> String {
+pub(super) fn generation_key(generation: Option<&Generation>) -> String {
     let text = generation.and_then(|generation| generation.etag.as_ref().or(generation.version_id.as_ref()));
     text.map_or_else(String::new, |text| text.chars().take(GENERATION_CHARS_MAX).collect())
 }
 
-/// Listing again keeps `first_seen` and the most deliveries of one message (`attempts`), and takes kind, reason and message from the newest failure.
+/// Listing again keeps `first_seen` and the most deliveries of one message (`attempts`), and takes kind, reason and
+/// message from the newest failure. A copy that was made before is still there, and stays known.
 ///
 /// An operator's `discarded` is kept: that content was judged, and its redelivery tells nothing new. Any other state
 /// becomes `open` again: `resolved` said that the object is counted, and it is not (see [`list`]).
@@ -90,6 +94,8 @@ fn upsert(session: &Session) -> Insert {
         "message_body",
         "state",
         "resolved_at",
+        "copied_to",
+        "copy_problem",
     ];
     let merged = [
         ("kind", Merge::Replace),
@@ -97,10 +103,13 @@ fn upsert(session: &Session) -> Insert {
         ("attempts", Merge::Greatest),
         ("last_seen", Merge::Greatest),
         ("message_body", Merge::Replace),
+        ("copied_to", Merge::ReplaceUnlessNull),
+        ("copy_problem", Merge::Replace),
     ];
     let mut tail = session.dialect().on_duplicate(&["object_id", "generation"], &merged);
-    // `resolved_at` before `state`: MySQL assigns from left to right, and later ones see the new values.
+    // `state` comes last: MySQL assigns from left to right, and later ones see the new values.
     tail += ", `resolved_at` = CASE `state` WHEN 'discarded' THEN `resolved_at` END";
+    tail += ", `resolved_by` = CASE `state` WHEN 'discarded' THEN `resolved_by` END";
     tail += ", `state` = CASE `state` WHEN 'discarded' THEN 'discarded' ELSE 'open' END";
     Insert { tail, ..Insert::into("failed_object", &columns) }
 }
@@ -109,6 +118,11 @@ fn row(id: ObjectId, failed: &FailedObject, now: &str) -> Vec<Value> {
     let generation = failed.generation.as_ref();
     let name = |text: &str| Value::text(&cut_chars(text, NAME_CHARS_MAX));
     let name_or_null = |text: Option<&str>| text.map_or(Value::Null, name);
+    let (copied_to, copy_problem) = match &failed.copy {
+        Copied::Not => (Value::Null, Value::Null),
+        Copied::To(address) => (Value::text(&cut_chars(address, ADDRESS_CHARS_MAX)), Value::Null),
+        Copied::Failed { problem } => (Value::Null, Value::text(&cut_chars(problem, NOTE_CHARS_MAX))),
+    };
     vec![
         Value::Bytes(id.0.to_vec()),
         Value::text(&generation_key(generation)),
@@ -124,11 +138,13 @@ fn row(id: ObjectId, failed: &FailedObject, now: &str) -> Vec<Value> {
         Value::text(&cut_bytes(&failed.message_body, MESSAGE_BODY_BYTES_MAX)),
         Value::text("open"),
         Value::Null,
+        copied_to,
+        copy_problem,
     ]
 }
 
 /// The text, or its beginning and a mark, in at most `chars_max` characters.
-fn cut_chars(text: &str, chars_max: usize) -> String {
+pub(super) fn cut_chars(text: &str, chars_max: usize) -> String {
     if text.chars().nth(chars_max).is_none() {
         return text.to_owned();
     }

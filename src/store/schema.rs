@@ -5,13 +5,19 @@ use crate::model::{DimensionKind, MeasureKind};
 use crate::report::{Plan, Ratio, Report};
 
 /// Raised whenever the fixed tables change in a way that an older program could not live with.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// Characters of a bucket's name, or of a local folder's path, and of a key. S3 keys have at most 1,024 bytes.
 pub(super) const NAME_CHARS_MAX: usize = 1024;
 /// Of `failed_object.generation`: an ETag has about 70. It is part of a primary key, which InnoDB bounds by bytes.
 pub(super) const GENERATION_CHARS_MAX: usize = 255;
 pub(super) const REASON_CHARS_MAX: usize = 2000;
+/// Of who settled a listing.
+pub(super) const WHO_CHARS_MAX: usize = 200;
+/// Of what they had to say.
+pub(super) const NOTE_CHARS_MAX: usize = 1000;
+/// Of an address of S3: scheme, bucket and key.
+pub(super) const ADDRESS_CHARS_MAX: usize = 1200;
 
 pub(super) struct Table {
     pub name: String,
@@ -39,6 +45,7 @@ pub(super) struct Column {
 
 pub(super) enum Rule {
     Required,
+    /// May be added to a table with rows, which then lack it.
     Nullable,
     /// NOT NULL DEFAULT 0: may be added to a table with rows.
     Sum,
@@ -49,7 +56,10 @@ pub(super) enum Rule {
 impl Rule {
     /// Whether the column can be added to a table that has rows, without inventing data.
     pub fn extends(&self) -> bool {
-        matches!(self, Rule::Sum | Rule::Computed(_))
+        match self {
+            Rule::Nullable | Rule::Sum | Rule::Computed(_) => true,
+            Rule::Required => false,
+        }
     }
 }
 
@@ -130,6 +140,11 @@ fn failed_object() -> Table {
         required("message_body", Kind::Body),
         required("state", WORD),
         nullable("resolved_at", Kind::Timestamp),
+        // Since version 2.
+        nullable("resolved_by", Kind::Name { chars_max: WHO_CHARS_MAX }),
+        nullable("note", Kind::Name { chars_max: NOTE_CHARS_MAX }),
+        nullable("copied_to", Kind::Name { chars_max: ADDRESS_CHARS_MAX }),
+        nullable("copy_problem", Kind::Name { chars_max: NOTE_CHARS_MAX }),
     ];
     table("failed_object", &["object_id", "generation"], columns)
 }

@@ -1,5 +1,6 @@
 //! The one implementation of [`Store`]: which connection, which transaction, and what an error does to both.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,15 +8,19 @@ use jiff::Timestamp;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::dialect::Dialect;
+use super::ledger::{self, Round};
 use super::mysql::MysqlPool;
 use super::schema::{Table, tables};
 use super::session::{Begin, Class, Session, SqlError, SqlResult};
 use super::settings::{Address, StoreSettings};
 use super::sqlite::SqlitePool;
-use super::{Counted, ObjectRollup, Quarantined, Store, StoreError, ledger, metadata, migrate, quarantine};
+use super::{Counted, ObjectRollup, Quarantined, Store, StoreError, metadata, migrate, quarantine};
 use crate::failpoint;
-use crate::model::{FailedObject, Metadata};
+use crate::model::{FailedObject, Metadata, ObjectId};
 use crate::report::Plan;
+
+/// Who counts, unless a command says otherwise.
+const DAEMON: &str = "daemon";
 
 /// The reports and their ledger in a MySQL, MariaDB or SQLite database.
 pub struct SqlStore {
@@ -24,6 +29,8 @@ pub struct SqlStore {
     settings: StoreSettings,
     /// For messages: the URL without its password.
     label: String,
+    /// Who resolves and discards listings, as `failed_object.resolved_by` will say.
+    who: String,
 }
 
 impl std::fmt::Debug for SqlStore {
@@ -48,7 +55,16 @@ impl SqlStore {
             Address::Sqlite { path } => SqlitePool::open(path, settings).await.map(Connections::Sqlite),
         };
         let connections = opened.map_err(|error| store_error(&label, error))?;
-        Ok(SqlStore { connections, plan, settings: settings.clone(), label })
+        Ok(SqlStore { connections, plan, settings: settings.clone(), label, who: DAEMON.to_owned() })
+    }
+
+    /// The same, on behalf of this person or command.
+    pub fn on_behalf_of(self, who: &str) -> SqlStore {
+        SqlStore { who: who.to_owned(), ..self }
+    }
+
+    pub(super) fn who(&self) -> &str {
+        &self.who
     }
 
     /// The database as a person knows it: its URL without the password.
@@ -155,10 +171,21 @@ impl SqlStore {
         store_error(&self.label, error)
     }
 
-    /// The transaction that counts, from its first statement to its COMMIT.
-    async fn count(&self, session: &mut Session, objects: &[ObjectRollup]) -> SqlResult<Vec<Counted>> {
+    /// The transaction that counts, from its first statement to its end: COMMIT, or ROLLBACK when content of `objects`
+    /// was discarded.
+    async fn count(
+        &self,
+        session: &mut Session,
+        objects: &[ObjectRollup],
+        discarded: &HashSet<ObjectId>,
+    ) -> SqlResult<Round> {
         failpoint::meet("commit.begin.after")?;
-        let counted = ledger::count(session, &self.plan, objects, &now(), self.settings.upsert_rows).await?;
+        let (now, rows_max) = (now(), self.settings.upsert_rows);
+        let counted = ledger::count(session, &self.plan, objects, discarded, (&now, &self.who), rows_max).await?;
+        if matches!(counted, Round::Discarded(_)) {
+            session.rollback().await?;
+            return Ok(counted);
+        }
         failpoint::meet("commit.send.before")?;
         failpoint::in_flight("commit.sent", session.commit()).await?;
         failpoint::meet("commit.answered")?;
@@ -187,10 +214,17 @@ impl Store for SqlStore {
         if objects.is_empty() {
             return Ok(Vec::new());
         }
-        failpoint::meet("commit.begin.before").map_err(|injected| self.error(injected.into()))?;
-        let mut session = self.begin_write().await?;
-        let outcome = self.count(&mut session, objects).await;
-        self.give_back(session, outcome).await
+        let mut discarded = HashSet::new();
+        loop {
+            failpoint::meet("commit.begin.before").map_err(|injected| self.error(injected.into()))?;
+            let mut session = self.begin_write().await?;
+            let outcome = self.count(&mut session, objects, &discarded).await;
+            match self.give_back(session, outcome).await? {
+                Round::Counted(counted) => return Ok(counted),
+                // Everything was undone: count the others again.
+                Round::Discarded(found) => discarded.extend(found),
+            }
+        }
     }
 
     async fn quarantine(&self, failed: &[FailedObject]) -> Result<Vec<Quarantined>, StoreError> {
@@ -205,11 +239,14 @@ impl Store for SqlStore {
             let mut session = self.begin_write().await?;
             let found = list(&mut session, &listed).await;
             let found = self.give_back(session, found).await?;
-            if found.iter().all(|outcome| *outcome == Quarantined::Listed) {
+            let undone = found.contains(&Quarantined::AlreadyCounted);
+            let settled = |outcome: &Quarantined| !undone || *outcome == Quarantined::AlreadyCounted;
+            let settled = open.iter().zip(found).filter(|(_, outcome)| settled(outcome));
+            settled.for_each(|(&at, outcome)| outcomes[at] = outcome);
+            if !undone {
                 return Ok(outcomes);
             }
             // The listing of all was undone: list the others again.
-            open.iter().zip(found).for_each(|(&at, outcome)| outcomes[at] = outcome);
         }
     }
 
@@ -242,9 +279,14 @@ fn store_error(label: &str, error: SqlError) -> StoreError {
     }
 }
 
-/// Now, in UTC, as `DATETIME(6)` is written.
+/// Now, as it is stored.
 pub(super) fn now() -> String {
-    Timestamp::now().strftime("%Y-%m-%d %H:%M:%S.%6f").to_string()
+    as_stored(Timestamp::now())
+}
+
+/// In UTC, as `DATETIME(6)` is written.
+pub(super) fn as_stored(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S.%6f").to_string()
 }
 
 /// Runs work that keeps the processor busy (merging a million cells) without keeping other tasks of this thread

@@ -3,6 +3,7 @@
 mod audits;
 mod commits;
 mod conflicts;
+mod decisions;
 mod fixture;
 mod metadata;
 mod opening;

@@ -151,7 +151,7 @@ async fn filter_applies_to_keys() {
     for path in ["logs/a.gz", "logs/a.csv", "other/a.gz"] {
         write(&folder, path);
     }
-    let filter = Filter { prefix: "logs/".into(), suffix: ".gz".into() };
+    let filter = Filter { prefix: "logs/".into(), suffix: ".gz".into(), aside: None };
     let all = drain(&Listing::of_folder(folder.path(), filter).unwrap()).await;
     assert_eq!(keys(&all), ["logs/a.gz"]);
 }

@@ -230,7 +230,7 @@ fn several_records_keep_their_order() {
 #[case("logs/a.csv", 100, false)]
 #[case("logs/a.pkl.gz", 0, true)] // empty, and still announced: it is listed as broken, not dropped
 fn filter_drops_other_keys(#[case] key: &str, #[case] bytes: u64, #[case] passes: bool) {
-    let filter = Filter { prefix: "logs/".into(), suffix: ".gz".into() };
+    let filter = Filter { prefix: "logs/".into(), suffix: ".gz".into(), aside: None };
     let content = read(&put(&format!(r#"{{"key":"{key}","size":{bytes}}}"#)), &filter);
     assert!(matches!(content, Content::Objects(objects) if objects.len() == usize::from(passes)));
 }

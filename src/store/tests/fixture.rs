@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::mariadb::MariaDb;
 use crate::aggregate::Rollup;
-use crate::model::{Dimension, DimensionKind, FailedObject, FailureKind, Generation, Labels};
+use crate::model::{Copied, Dimension, DimensionKind, FailedObject, FailureKind, Generation, Labels};
 use crate::report::{MeasureSpec, Plan, RatioSpec, ReportSpec};
 use crate::store::session::{Row, Value};
 use crate::store::{Counted, ObjectRollup, SqlStore, Store, StoreError, StoreSettings};
@@ -139,6 +139,7 @@ pub fn failure(key: &str, content: u8) -> FailedObject {
         reason: "the stream ends early at byte 17".into(),
         attempts: 1,
         message_body: "{}".into(),
+        copy: Copied::Not,
     }
 }
 

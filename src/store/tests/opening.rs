@@ -98,9 +98,8 @@ async fn lock_wait_that_exceeds_the_statement_timeout_is_an_outage() {
     let fixture = Fixture::new(Backend::MariaDb).await;
     let mut blocker = fixture.store.begin(crate::store::session::Begin::Write).await.unwrap();
     let object = fixture.object("a", &[("2024-06-10", "m1", "PC", 1, 1)]);
-    crate::store::ledger::count(&mut blocker, &fixture.plan, std::slice::from_ref(&object), "2024-06-10 00:00:00", 8)
-        .await
-        .unwrap();
+    let (objects, now) = (std::slice::from_ref(&object), ("2024-06-10 00:00:00", "tests"));
+    crate::store::ledger::count(&mut blocker, &fixture.plan, objects, &Default::default(), now, 8).await.unwrap();
     let settings = StoreSettings { statement_timeout: Duration::from_millis(300), ..fixture.settings.clone() };
     let hasty = SqlStore::open(&settings, fixture.plan.clone()).await.unwrap();
     let started = Instant::now();

@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 
 use rstest::rstest;
 
-use super::fixture::{Backend, Fixture, measure, measures, plan, report, reports};
+use super::fixture::{Backend, Fixture, failure, measure, measures, plan, report, reports};
 use crate::report::Plan;
-use crate::store::{Dialect, Store, StoreError, schema_sql};
+use crate::store::{Dialect, SCHEMA_VERSION, Store, StoreError, schema_sql};
 
 #[rstest]
 #[tokio::test]
@@ -66,6 +66,32 @@ async fn new_measure_ratio_and_report_extend_the_tables(#[values(Backend::Sqlite
     wider.commit(&[object]).await.unwrap();
     assert_eq!(fixture.rows("SELECT impressions, requests FROM report_day_total").await, ["33|3"]);
     fixture.store.verify_schema().await.expect("the smaller plan still fits the wider tables");
+}
+
+#[rstest]
+#[tokio::test]
+async fn version_1_with_rows_is_refused_until_it_is_migrated(
+    #[values(Backend::Sqlite, Backend::MariaDb)] backend: Backend,
+) {
+    let fixture = Fixture::new(backend).await;
+    fixture.store.quarantine(&[failure("a", 1)]).await.unwrap();
+    fixture.commit(&[fixture.object("b", &[("2024-06-10", "m1", "PC", 30, 5)])]).await.unwrap();
+    // What version 2 added, taken away again.
+    for column in ["resolved_by", "note", "copied_to", "copy_problem"] {
+        fixture.run(&format!("ALTER TABLE failed_object DROP COLUMN {column}")).await;
+    }
+    fixture.run("UPDATE schema_version SET version = 1").await;
+    let error = fixture.store.verify_schema().await.unwrap_err().to_string();
+    assert!(error.contains("not up to date") && error.contains("run `xc2-analyzer migrate`"), "{error}");
+    let statements = fixture.store.migrate().await.unwrap();
+    assert_eq!(statements.iter().filter(|sql| sql.starts_with("ALTER TABLE `failed_object` ADD")).count(), 4);
+    fixture.store.verify_schema().await.unwrap();
+    assert_eq!(fixture.number("SELECT version FROM schema_version").await, SCHEMA_VERSION);
+    let rows = "SELECT object_key, state, resolved_by, note, copied_to, copy_problem FROM failed_object";
+    assert_eq!(fixture.rows(rows).await, ["a|open|NULL|NULL|NULL|NULL"]);
+    fixture.commit(&[fixture.object("a", &[("2024-06-10", "m1", "PC", 3, 5)])]).await.unwrap();
+    assert_eq!(fixture.rows("SELECT state, resolved_by FROM failed_object").await, ["resolved|daemon"]);
+    assert_eq!(fixture.rows("SELECT SUM(impressions) FROM report_media").await, ["33"]);
 }
 
 #[rstest]

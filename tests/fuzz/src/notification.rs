@@ -57,7 +57,7 @@ fn check_object(object: &ObjectRef) {
 
 /// A filter takes objects away, and nothing else.
 fn check_filter(body: &str, content: &Content) {
-    let filter = Filter { prefix: "l".into(), suffix: "z".into() };
+    let filter = Filter { prefix: "l".into(), suffix: "z".into(), aside: None };
     match (read(body, &filter), content) {
         (Content::Objects(some), Content::Objects(all)) => {
             let passing: Vec<&ObjectRef> = all.iter().filter(|object| filter.passes(object)).collect();
