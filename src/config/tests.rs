@@ -61,6 +61,7 @@ fn built_in_defaults_are_valid_and_hold_four_reports() {
 #[case("[store]\npassword = 4711", "config key store.password: must be text in quotes")]
 #[case("[[report]]\nname = 'ad'\n[[report]]\nname = 'ad'", "two [[report]] are named \"ad\"")]
 #[case("[run]\nshutdown_grace = '5s'", "config key run.shutdown_grace: must be longer than source.long_poll")]
+#[case("[failed]\ncopy_to = 's3://kept'", "config key failed.copy_to: `s3://kept`: write s3://bucket/prefix/")]
 #[case("store = 1", "store must be a section: [store]")]
 fn mistake_is_named(#[case] text: &str, #[case] message: &str) {
     let error = load_text(text).err().expect("refused").to_string();

@@ -7,6 +7,8 @@ mod alerts;
 mod check;
 mod commands;
 mod differential;
+mod failed;
+mod failed_copies;
 mod faults;
 mod inspect;
 mod outages;

@@ -2,7 +2,9 @@
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{Event, NotificationConfiguration, QueueConfiguration};
+use aws_sdk_s3::types::{
+    BucketVersioningStatus, Event, NotificationConfiguration, QueueConfiguration, VersioningConfiguration,
+};
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
@@ -58,6 +60,26 @@ impl Cloud {
 
     pub async fn delete(&self, key: &str) {
         self.s3.delete_object().bucket(&self.bucket).key(key).send().await.unwrap();
+    }
+
+    /// From here on an upload leaves the earlier content there as a version.
+    pub async fn keep_versions(&self) {
+        let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+        let put = self.s3.put_bucket_versioning().bucket(&self.bucket);
+        put.versioning_configuration(versioning).send().await.unwrap();
+    }
+
+    /// Body and metadata of an object.
+    pub async fn object(&self, key: &str) -> (Vec<u8>, std::collections::HashMap<String, String>) {
+        let object = self.s3.get_object().bucket(&self.bucket).key(key).send().await.unwrap();
+        let metadata = object.metadata.clone().unwrap_or_default();
+        (object.body.collect().await.unwrap().to_vec(), metadata)
+    }
+
+    /// The keys that begin so.
+    pub async fn keys(&self, prefix: &str) -> Vec<String> {
+        let listed = self.s3.list_objects_v2().bucket(&self.bucket).prefix(prefix).send().await.unwrap();
+        listed.contents().iter().map(|object| object.key().unwrap().to_owned()).collect()
     }
 
     /// Puts a message on the queue by hand.

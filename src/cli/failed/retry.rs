@@ -76,6 +76,9 @@ pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
     let results = retry.results(finished).await?;
     output::print(&retry.outcomes(&results).to_text(args.format)?)?;
     eprint!("{}", summary(&results, &tallied));
+    if !args.current && retry.has_failed_version(&results) {
+        eprintln!("of objects with a version the listed one was read again; --current reads what is there now");
+    }
     if left > 0 {
         eprintln!("{} more are open: run it again for the next ones", thousands(left));
     }
@@ -254,6 +257,16 @@ impl Retry {
         };
         self.store.decide(&[row.listing()], &Decision::Retried { note: told.clone() }).await?;
         Ok(Outcome::of(Fate::Failed, told))
+    }
+
+    fn has_failed_version(&self, results: &[Outcome]) -> bool {
+        let is_version = |step: &Step| match step {
+            Step::Try(Given { what: What::Announced(Content::Objects(objects)), .. }) => {
+                objects.iter().any(|object| object.announced.version_id.is_some())
+            }
+            Step::Try(_) | Step::CountedAlready | Step::Refused(_) => false,
+        };
+        self.steps.iter().zip(results).any(|(step, result)| result.is(Fate::Failed) && is_version(step))
     }
 
     fn outcomes(&self, results: &[Outcome]) -> Rows {
