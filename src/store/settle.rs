@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use super::ledger::IDS_MAX;
 use super::quarantine::{cut_chars, generation_key};
 use super::schema::{NOTE_CHARS_MAX, WHO_CHARS_MAX};
-use super::session::{Begin, Session, SqlResult, Value};
+use super::session::{Session, SqlResult, Value};
 use super::sql_store::{SqlStore, now};
 use super::upsert::chunk_sizes;
 use super::{FailedKey, FailedState, ObjectRollup, StoreError};
@@ -40,6 +40,8 @@ impl Decision {
 
 /// Listings decided on in one transaction.
 const DECISIONS_MAX: usize = 500;
+/// A daemon at work may hold the same rows; the server ends one of two that wait for each other.
+const CONFLICTS_MAX: u32 = 10;
 
 impl SqlStore {
     /// Applies `decision` to those of `listings` that are in the state for it; which those are, in order. In transactions
@@ -47,11 +49,21 @@ impl SqlStore {
     pub async fn decide(&self, listings: &[FailedKey], decision: &Decision) -> Result<Vec<bool>, StoreError> {
         let mut applied = Vec::with_capacity(listings.len());
         for chunk in listings.chunks(DECISIONS_MAX) {
-            let mut session = self.begin(Begin::Write).await?;
-            let outcome = decide(&mut session, chunk, decision, &now(), self.who()).await;
-            applied.extend(self.finish(session, outcome).await?);
+            let mut conflicts = 0;
+            applied.extend(loop {
+                match self.decide_at_once(chunk, decision).await {
+                    Err(StoreError::Conflict { .. }) if conflicts < CONFLICTS_MAX => conflicts += 1,
+                    outcome => break outcome?,
+                }
+            });
         }
         Ok(applied)
+    }
+
+    async fn decide_at_once(&self, listings: &[FailedKey], decision: &Decision) -> Result<Vec<bool>, StoreError> {
+        let mut session = self.begin_write().await?;
+        let outcome = decide(&mut session, listings, decision, &now(), self.who()).await;
+        self.finish(session, outcome).await
     }
 }
 

@@ -133,7 +133,7 @@ impl SqlStore {
     }
 
     /// Begins to write, into tables whose version this program knows.
-    async fn begin_write(&self) -> Result<Session, StoreError> {
+    pub(super) async fn begin_write(&self) -> Result<Session, StoreError> {
         let mut session = self.begin(Begin::Write).await?;
         match migrate::version(&mut session).await {
             Ok(_) => Ok(session),

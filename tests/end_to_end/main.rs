@@ -9,6 +9,7 @@ mod commands;
 mod differential;
 mod failed;
 mod failed_copies;
+mod failed_stops;
 mod faults;
 mod inspect;
 mod outages;

@@ -75,6 +75,13 @@ impl World {
         Daemon::start(dir, &self.settings)
     }
 
+    /// A command that is not waited for.
+    pub fn started(&self, arguments: &[&str]) -> std::process::Child {
+        let mut command = daemon::command(self.dir.path(), &self.settings);
+        let (stdout, stderr) = (std::process::Stdio::piped(), std::process::Stdio::piped());
+        command.args(arguments).stdout(stdout).stderr(stderr).spawn().unwrap()
+    }
+
     pub fn command(&self, arguments: &[&str]) -> std::process::Output {
         daemon::command(self.dir.path(), &self.settings).args(arguments).output().unwrap()
     }

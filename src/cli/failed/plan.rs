@@ -77,7 +77,9 @@ fn step(row: &FailedRow, counted: Option<&CountedRow>, config: &Config, current:
 
 /// Whether what is listed is what is in the reports. A listing that names no content is about whatever the object is.
 fn is_counted(row: &FailedRow, counted: &CountedRow) -> bool {
-    row.generation.is_empty() || (row.etag.is_some() && row.etag == counted.etag)
+    let version = |version: &Option<String>| version.clone().filter(|version| version != "null");
+    let same_version = version(&row.version_id).is_some_and(|listed| version(&counted.version_id) == Some(listed));
+    row.generation.is_empty() || (row.etag.is_some() && row.etag == counted.etag) || same_version
 }
 
 /// A message that could not be read: perhaps this program can.
