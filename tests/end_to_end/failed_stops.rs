@@ -1,4 +1,4 @@
-//! A retry that is asked to stop has lost nothing: what it did not come to is still listed.
+//! What a retry could not do, or did not come to, is still listed.
 
 use std::process::Command;
 
@@ -41,4 +41,20 @@ async fn retry_that_is_asked_to_stop_says_what_it_did_not_come_to() {
     world.must(&["failed", "retry", "--kind", "missing"]);
     world.database.assert_equals(&corpus).await;
     world.must(&["audit"]);
+}
+
+#[tokio::test]
+async fn message_that_can_not_be_read_stays_listed() {
+    let corpus = Corpus::make(&["--seed", "83", "--files", "2", "--rows", "20", "--no-broken"]);
+    let world = World::new("failed-message", Kind::MariaDb, &corpus).await;
+    world.cloud.send("no notification \u{7f} of S3").await;
+    let mut daemon = world.daemon();
+    world.until_queue_is_empty(&mut daemon).await;
+    assert!(daemon.stop().await.success());
+    let key = world.database.rows("SELECT object_key FROM failed_object").await.remove(0).remove(0);
+    assert_eq!(world.command(&["failed", "retry", &key]).status.code(), Some(1));
+    let rows = world.database.rows("SELECT object_key, attempts, state, resolved_by FROM failed_object").await;
+    assert_eq!(rows, [[key.as_str(), "2", "open", "NULL"]]);
+    let shown = world.must(&["failed", "show", &key]);
+    assert!(shown.contains("  no notification \\u{7f} of S3\n"), "{shown}");
 }
