@@ -163,7 +163,7 @@ fn start(cli: Cli) -> Result<(), CliError> {
         }
         _ => {
             telemetry::init(&telemetry::LogSettings::quiet());
-            None
+            telemetry::alert::Guard::none()
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

@@ -57,6 +57,21 @@ impl DecodeError {
         }
     }
 
+    /// The byte that is at fault, when one is.
+    pub fn offset(&self) -> Option<u64> {
+        match self {
+            Self::LimitExceeded { offset, .. }
+            | Self::Gzip { offset, .. }
+            | Self::Pickle { offset, .. }
+            | Self::ForbiddenGlobal { offset, .. }
+            | Self::ForbiddenOpcode { offset, .. }
+            | Self::NoRows { offset, .. }
+            | Self::UnequalColumns { offset }
+            | Self::RowsChangedLater { offset, .. } => Some(*offset),
+            Self::Empty | Self::Defect { .. } => None,
+        }
+    }
+
     /// Always the object's own fault: the same bytes will fail the same way the next time.
     pub fn disposition(&self) -> Disposition {
         match self {

@@ -76,6 +76,7 @@ pub struct FailedObject {
     pub attempts: u32,
     /// The message that announced it, as received.
     pub message_body: String,
+    pub trace: Trace,
     pub copy: Copied,
 }
 
@@ -89,4 +90,15 @@ pub enum Copied {
     To(String),
     /// It should have been.
     Failed { problem: String },
+}
+
+/// Where in the data's way an object failed: for alerts and logs, not stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// Empty when no message announced it.
+    pub message_id: String,
+    /// The batch that a worker took it in; none when it did not come that far.
+    pub batch_id: Option<String>,
+    /// The byte at which it breaks, when it is a byte that is at fault.
+    pub offset: Option<u64>,
 }

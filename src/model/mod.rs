@@ -18,7 +18,7 @@ pub mod secret;
 pub use delivery::{Delivery, Receipt};
 pub use dimension::{Dimension, DimensionKind};
 pub use disposition::Disposition;
-pub use failure::{Copied, FailedObject, FailureKind};
+pub use failure::{Copied, FailedObject, FailureKind, Trace};
 pub use health::{HealthFact, HealthLevel};
 pub use labels::{Labels, Language};
 pub use log_schema::{Limits, LogSchema, MeasureField, MeasureKind};

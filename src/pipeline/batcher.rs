@@ -39,7 +39,7 @@ mod tests {
 
     fn work(key: &str) -> Work {
         let object = ObjectRef { bucket: "b".into(), key: key.into(), announced: Announced::default() };
-        Work { object, deliveries: vec![], attempt: 1, message_body: "".into() }
+        Work { object, deliveries: vec![], attempt: 1, message_id: "".into(), message_body: "".into() }
     }
 
     #[tokio::test(start_paused = true)]

@@ -56,6 +56,16 @@ impl CountError {
     }
 }
 
+impl CountError {
+    /// The byte that is at fault, when one is.
+    pub fn offset(&self) -> Option<u64> {
+        match self {
+            CountError::Decode(error) => error.offset(),
+            CountError::TooManyCells { .. } | CountError::TooManyRejects { .. } | CountError::Overflow(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for CountError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

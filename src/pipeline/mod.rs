@@ -105,7 +105,7 @@ pub async fn run(
     tally: Arc<Tally>,
     shutdown: Shutdown,
 ) -> Result<Tallied, PipelineError> {
-    let outages = Arc::new(Outages::new());
+    let outages = Arc::new(Outages::new(tally.clone()));
     let snapshots = Snapshots::open(store.clone(), outages.clone(), job.metadata_miss_refresh).await?;
     let snapshots = Arc::new(snapshots);
     let leases = Leases::start(queue.clone(), HEARTBEAT);

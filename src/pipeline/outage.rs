@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::watch;
 use tracing::{debug, error, info};
 
+use super::tally::Tally;
 use crate::telemetry::alert;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,13 +33,14 @@ impl fmt::Display for Dependency {
 }
 
 pub struct Outages {
+    tally: Arc<Tally>,
     /// And since when.
     down: watch::Sender<BTreeMap<Dependency, Instant>>,
 }
 
 impl Outages {
-    pub fn new() -> Self {
-        Self { down: watch::Sender::default() }
+    pub fn new(tally: Arc<Tally>) -> Self {
+        Self { tally, down: watch::Sender::default() }
     }
 
     /// Says so once for each outage, in the log and as an alert; each further attempt only to who asks for details.
@@ -53,6 +56,7 @@ impl Outages {
             debug!(%dependency, %problem, "{dependency} is still out of reach");
             return;
         }
+        self.tally.outages(1);
         error!(%dependency, %problem, "{dependency} is out of reach: polling stops until it answers; nothing is lost");
         alert::outage(&dependency.to_string(), &problem.to_string());
     }
@@ -67,6 +71,7 @@ impl Outages {
             since.is_some()
         });
         if let Some(since) = since {
+            self.tally.recoveries(1);
             info!(%dependency, seconds = since.elapsed().as_secs(), "{dependency} answers again");
         }
     }

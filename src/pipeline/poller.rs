@@ -13,7 +13,7 @@ use super::shutdown::Shutdown;
 use super::tally::Tally;
 use super::work::{Outcome, Processed, Work};
 use crate::model::delivery::Content;
-use crate::model::{Copied, Delivery, Disposition, FailedObject, FailureKind, ObjectRef};
+use crate::model::{Copied, Delivery, Disposition, FailedObject, FailureKind, ObjectRef, Trace};
 use crate::source::{Queue, Received};
 
 pub struct Poller {
@@ -142,6 +142,7 @@ impl Poller {
                 object: object.clone(),
                 deliveries: vec![number],
                 attempt: delivery.attempt,
+                message_id: delivery.message_id.as_str().into(),
                 message_body: delivery.body.clone(),
             }),
         }
@@ -158,5 +159,6 @@ fn unreadable(delivery: &Delivery, reason: &str) -> FailedObject {
         attempts: delivery.attempt,
         message_body: delivery.body.to_string(),
         copy: Copied::Not,
+        trace: Trace { message_id: delivery.message_id.clone(), ..Trace::default() },
     }
 }

@@ -44,6 +44,9 @@ tally! {
     unmapped_inventory_rows,
     commits,
     acknowledged,
+    /// Outages that began, and that ended.
+    outages,
+    recoveries,
 }
 
 impl Tally {

@@ -6,7 +6,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::deliveries::DeliveryNumber;
 use crate::enrich::Unmapped;
-use crate::model::{Copied, FailedObject, FailureKind, Generation, ObjectRef};
+use crate::model::{Copied, FailedObject, FailureKind, Generation, ObjectRef, Trace};
 use crate::store::ObjectRollup;
 
 /// One object to count, and the deliveries that wait for it.
@@ -16,6 +16,7 @@ pub struct Work {
     pub deliveries: Vec<DeliveryNumber>,
     /// How often the queue has delivered it.
     pub attempt: u32,
+    pub message_id: Arc<str>,
     pub message_body: Arc<str>,
 }
 
@@ -38,6 +39,7 @@ impl Work {
             attempts: self.attempt,
             message_body: self.message_body.to_string(),
             copy: Copied::Not,
+            trace: Trace { message_id: self.message_id.to_string(), ..Trace::default() },
         }
     }
 }
@@ -63,6 +65,16 @@ pub enum Outcome {
     Failed(Box<FailedObject>),
     /// A message that announces nothing to count: only to be acknowledged.
     Nothing,
+}
+
+impl Outcome {
+    /// The same, with the batch that it was taken in.
+    pub fn of_batch(mut self, batch_id: &str) -> Self {
+        if let Outcome::Failed(failed) = &mut self {
+            failed.trace.batch_id = Some(batch_id.to_owned());
+        }
+        self
+    }
 }
 
 /// What the writer needs to know of a rolled-up object beside what it commits.

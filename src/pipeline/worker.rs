@@ -39,6 +39,14 @@ pub struct Worker {
 /// A fetched object, or why it can't be had: final either way.
 type Body = Result<(Fetched, Timestamp), Box<FailedObject>>;
 
+/// Why a body's sums can't be trusted.
+struct Uncounted {
+    kind: FailureKind,
+    reason: String,
+    /// The byte that is at fault, when one is.
+    offset: Option<u64>,
+}
+
 impl Worker {
     /// Bodies in memory beside the one being decoded.
     const FETCH_AHEAD: usize = 2;
@@ -71,6 +79,7 @@ impl Worker {
                 Ok((fetched, fetched_at)) => self.count(&work, &batch.id, fetched, fetched_at).await,
                 Err(failed) => Outcome::Failed(failed),
             };
+            let outcome = outcome.of_batch(&batch.id);
             let processed = Processed { deliveries: work.deliveries, outcome };
             if self.processed.send(processed).await.is_err() {
                 break; // the writer has ended: its error ends the pipeline
@@ -129,8 +138,9 @@ impl Worker {
         let body = Arc::new(body);
         let counted = match self.count_with_metadata(body, fetched_at).await {
             Ok(counted) => counted,
-            Err((kind, reason)) => {
+            Err(Uncounted { kind, reason, offset }) => {
                 let mut failed = work.failed(kind, reason, Some(generation));
+                failed.trace.offset = offset;
                 self.copies.make(&mut failed).await;
                 return Outcome::Failed(Box::new(failed));
             }
@@ -155,11 +165,7 @@ impl Worker {
     }
 
     /// Counts with the snapshot at hand, and once more when it lacked keys that a fresh one may have.
-    async fn count_with_metadata(
-        &self,
-        body: Arc<Vec<u8>>,
-        fetched_at: Timestamp,
-    ) -> Result<CountedBody, (FailureKind, String)> {
+    async fn count_with_metadata(&self, body: Arc<Vec<u8>>, fetched_at: Timestamp) -> Result<CountedBody, Uncounted> {
         let snapshot = self.snapshots.current();
         let counted = self.count_once(body.clone(), snapshot.clone()).await;
         match counted {
@@ -179,12 +185,20 @@ impl Worker {
         &self,
         body: Arc<Vec<u8>>,
         snapshot: Arc<crate::enrich::Snapshot>,
-    ) -> Result<CountedBody, (FailureKind, String)> {
+    ) -> Result<CountedBody, Uncounted> {
         let rules = self.job.rules_now();
         match beside_the_runtime(move || count::count(&body, &rules, snapshot, &mut |_| {})).await {
-            Some(counted) => counted.map_err(|error: CountError| (error.kind(), error.to_string())),
+            Some(counted) => counted.map_err(|error: CountError| Uncounted {
+                kind: error.kind(),
+                offset: error.offset(),
+                reason: error.to_string(),
+            }),
             // A defect of ours must not stop other objects. The panic's own report goes to the log and to Sentry.
-            None => Err((FailureKind::Defect, "the decoder panicked; see the log for where".to_owned())),
+            None => Err(Uncounted {
+                kind: FailureKind::Defect,
+                offset: None,
+                reason: "the decoder panicked; see the log for where".to_owned(),
+            }),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::outage::{Dependency, Outages};
 use super::retry::Waits;
 use super::shutdown::Shutdown;
 use super::tally::Tally;
-use super::work::{Aside, Outcome, Processed};
+use super::work::{Aside, Outcome, Processed, Work};
 use super::{Job, PipelineError};
 use crate::model::{Disposition, FailedObject, FailureKind};
 use crate::source::Queue;
@@ -173,14 +173,14 @@ impl Writer {
                     return None;
                 }
                 let reason = format!("it had been counted before, with other content (ETag {counted_etag})");
-                Some(work.failed(FailureKind::Overwritten, reason, Some(object.generation)))
+                Some(failed(work, FailureKind::Overwritten, reason, object))
             }
             Fate::Counted(Counted::Discarded) => {
                 self.tally.discarded(1);
                 info!(object = %work.object, "an operator discarded this content: not counted");
                 None
             }
-            Fate::Unfit(error) => Some(work.failed(FailureKind::Overflow, error.to_string(), Some(object.generation))),
+            Fate::Unfit(error) => Some(failed(work, FailureKind::Overflow, error.to_string(), object)),
         }
     }
 
@@ -272,6 +272,12 @@ impl Writer {
             }
         }
     }
+}
+
+fn failed(work: &Work, kind: FailureKind, reason: String, object: ObjectRollup) -> FailedObject {
+    let mut failed = work.failed(kind, reason, Some(object.generation));
+    failed.trace.batch_id = Some(object.batch_id);
+    failed
 }
 
 impl Merge {

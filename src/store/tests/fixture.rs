@@ -140,6 +140,7 @@ pub fn failure(key: &str, content: u8) -> FailedObject {
         attempts: 1,
         message_body: "{}".into(),
         copy: Copied::Not,
+        trace: Default::default(),
     }
 }
 
