@@ -10,7 +10,8 @@
 //! 6. [`aggregate`]: record batches to the sums of one object.
 //! 7. [`store`]: sums into the database, exactly once. Knows no queue and no file.
 //! 8. [`pipeline`]: the only module that knows all stages; its documentation has the picture.
-//! 9. [`telemetry`], [`config`], [`cli`]: the shell around it.
+//! 9. [`notice`]: tells people what was counted and what failed, from the store's outbox.
+//! 10. [`telemetry`], [`config`], [`cli`]: the shell around it.
 //!
 //! [`failpoint`] has the places where tests make the program die; without them it is nothing.
 
@@ -21,6 +22,7 @@ pub mod decode;
 pub mod enrich;
 pub mod failpoint;
 pub mod model;
+pub mod notice;
 pub mod pipeline;
 pub mod report;
 pub mod source;

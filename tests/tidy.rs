@@ -19,8 +19,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("store", &["model", "report", "aggregate"]),
     ("telemetry", &["model"]),
     ("pipeline", &["model", "report", "source", "decode", "enrich", "aggregate", "store", "telemetry"]),
-    ("config", &["model", "report", "source", "store", "pipeline", "telemetry"]),
-    ("cli", &["model", "report", "source", "store", "pipeline", "config", "telemetry"]),
+    ("notice", &["model", "source", "store", "telemetry"]),
+    ("config", &["model", "report", "source", "store", "pipeline", "notice", "telemetry"]),
+    ("cli", &["model", "report", "source", "store", "pipeline", "config", "notice", "telemetry"]),
 ];
 
 /// Longer than this, a file has more than one subject.

@@ -8,6 +8,7 @@ mod destination;
 mod failed;
 mod inspect;
 mod migrate;
+mod notices;
 mod open;
 mod output;
 mod progress;
@@ -54,6 +55,9 @@ enum Command {
     /// Objects that were set aside
     #[command(subcommand)]
     Failed(failed::Command),
+    /// What people are told: completed report dates and failures
+    #[command(subcommand)]
+    Notices(notices::Command),
     /// Verify that the books balance, date by date
     Audit(audit::Args),
     /// Decode one object (a file or s3://bucket/key) and show what is in it; touches no database
@@ -182,6 +186,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), CliError> {
         Command::Migrate(args) => migrate::run(args, config).await,
         Command::Report(args) => report::run(args, config).await,
         Command::Failed(command) => failed::run(command, config).await,
+        Command::Notices(command) => notices::run(command, config).await,
         Command::Audit(args) => audit::run(args, config).await,
         Command::Inspect(args) => inspect::run(args, config).await,
     }

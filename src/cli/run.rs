@@ -4,11 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{CliError, io_error, open};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
+use crate::notice::{Channels, Dispatcher, OutageCount};
 use crate::pipeline::{self, PipelineError, Shutdown, Tally};
+use crate::source::SourceSettings;
+use crate::store::SqlStore;
 use crate::telemetry::alert;
 
 #[derive(clap::Args)]
@@ -28,8 +32,11 @@ pub async fn run(Args {}: Args, config: Config) -> Result<(), CliError> {
     );
     let shutdown = Shutdown::default();
     stop_on_signals(&shutdown, config.shutdown_grace)?;
-    let (job, tally) = (Arc::new(config.pipeline), Arc::new(Tally::default()));
-    let result = pipeline::run(queue, objects, Arc::new(store), job, tally.clone(), shutdown).await;
+    let (store, tally) = (Arc::new(store), Arc::new(Tally::default()));
+    let notices = Notices::start(&config, &source, &store, &tally).await?;
+    let job = Arc::new(config.pipeline);
+    let result = pipeline::run(queue, objects, store, job, tally.clone(), shutdown).await;
+    notices.stop().await;
     let done = tally.read();
     info!(
         objects = done.objects,
@@ -42,6 +49,51 @@ pub async fn run(Args {}: Args, config: Config) -> Result<(), CliError> {
         "ended"
     );
     result.map(drop).map_err(halted)
+}
+
+/// The dispatcher of notices, when there is somebody to tell.
+struct Notices {
+    stop: CancellationToken,
+    task: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Notices {
+    /// How long the end waits for a message on its way. One that is cut off is sent again, under the same id.
+    const LAST_WORDS: Duration = Duration::from_secs(2);
+
+    async fn start(
+        config: &Config,
+        source: &SourceSettings,
+        store: &Arc<SqlStore>,
+        tally: &Arc<Tally>,
+    ) -> Result<Notices, CliError> {
+        let stop = CancellationToken::new();
+        if !config.notice.is_on() {
+            return Ok(Notices { stop, task: None });
+        }
+        let wrong = |problem| CliError::Config(ConfigError { place: "section [notice]".into(), problem });
+        let channels = Channels::open(&config.notice, source).await.map_err(wrong)?;
+        let tally = tally.clone();
+        let dispatcher = Dispatcher {
+            store: store.clone(),
+            channels,
+            settings: config.notice.clone(),
+            zone: config.pipeline.rules.zone.clone(),
+            outages: Box::new(move || {
+                let done = tally.read();
+                OutageCount { begun: done.outages, ended: done.recoveries }
+            }),
+            clock: Box::new(jiff::Timestamp::now),
+        };
+        Ok(Notices { task: Some(tokio::spawn(dispatcher.run(stop.clone()))), stop })
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        if let Some(task) = self.task {
+            let _ = tokio::time::timeout(Self::LAST_WORDS, task).await;
+        }
+    }
 }
 
 fn halted(error: PipelineError) -> CliError {

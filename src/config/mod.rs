@@ -2,6 +2,7 @@
 //! here, before anything is opened.
 
 mod layers;
+mod notice;
 mod raw;
 mod validated;
 
@@ -13,7 +14,7 @@ pub use layers::{DEFAULTS, ENV_PREFIX};
 pub use validated::{Config, TelemetrySettings};
 
 /// What these hold is never shown.
-const SECRET_KEYS: [&str; 3] = ["store.url", "store.password", "telemetry.sentry_dsn"];
+const SECRET_KEYS: [&str; 4] = ["store.url", "store.password", "telemetry.sentry_dsn", "notice.webhook"];
 
 /// A configuration that can't be used: where it is written and what is wrong. Exit code 78.
 #[derive(Clone, Debug, PartialEq, Eq)]

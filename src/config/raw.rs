@@ -8,7 +8,7 @@ use crate::report::{MeasureSpec, ReportSpec};
 
 macro_rules! sections {
     ($($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty,)+ })+) => {
-        $($(#[$doc])* #[derive(Deserialize)]
+        $($(#[$doc])* #[derive(Clone, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct $name { $(pub $field: $type,)+ })+
     };
@@ -25,6 +25,7 @@ sections! {
         run: Run,
         display: Display,
         telemetry: Telemetry,
+        notice: Notice,
         measure: Vec<MeasureSpec>,
         report: Vec<ReportSpec>,
     }
@@ -98,5 +99,14 @@ sections! {
         format: String,
         sentry_dsn: String,
         environment: String,
+    }
+    Notice {
+        webhook: String,
+        topic_arn: String,
+        language: String,
+        quiet: SignedDuration,
+        max_age: SignedDuration,
+        failures_every: SignedDuration,
+        timeout: SignedDuration,
     }
 }

@@ -62,6 +62,11 @@ fn built_in_defaults_are_valid_and_hold_four_reports() {
 #[case("[[report]]\nname = 'ad'\n[[report]]\nname = 'ad'", "two [[report]] are named \"ad\"")]
 #[case("[run]\nshutdown_grace = '5s'", "config key run.shutdown_grace: must be longer than source.long_poll")]
 #[case("[failed]\ncopy_to = 's3://kept'", "config key failed.copy_to: `s3://kept`: write s3://bucket/prefix/")]
+#[case("[notice]\nlanguage = 'kr'", "config key notice.language: \"kr\" is neither")]
+#[case("[notice]\nwebhook = 'hooks.example.com/geheim'", "config key notice.webhook: is not a URL")]
+#[case("[notice]\nwebhook = 4711", "config key notice.webhook: must be text in quotes")]
+#[case("[notice]\ntopic_arn = 'reports'", "config key notice.topic_arn: `reports` is not a topic's ARN")]
+#[case("[notice]\nfailures_every = '10ms'", "config key notice.failures_every: must be at least 1s")]
 #[case("store = 1", "store must be a section: [store]")]
 fn mistake_is_named(#[case] text: &str, #[case] message: &str) {
     let error = load_text(text).err().expect("refused").to_string();

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use super::ConfigError;
 use super::raw::{self, Raw};
 use crate::model::{Dimension, DimensionKind, Language, Limits, LogSchema, Secret};
+use crate::notice::NoticeSettings;
 use crate::pipeline::{Job, Rules};
 use crate::report::Plan;
 use crate::source::{CopyTarget, Filter, SourceSettings, SourceUrl};
@@ -26,6 +27,7 @@ pub struct Config {
     pub telemetry: TelemetrySettings,
     /// Of reports, unless `--lang` names another.
     pub language: Language,
+    pub notice: NoticeSettings,
     pub shutdown_grace: Duration,
     /// `None` when it is left empty: only some commands need a source.
     source_url: Option<SourceUrl>,
@@ -50,6 +52,11 @@ impl Config {
                 Err(wrong("source.url", "is empty: give the URL of the SQS queue, or set XC2__SOURCE__URL".to_owned()))
             }
         }
+    }
+
+    /// The configured way of talking to AWS, when no source is at hand.
+    pub fn source_or_none(&self) -> SourceSettings {
+        self.source().unwrap_or_else(|_| self.source.clone())
     }
 
     /// The configured way of reading, at another place.
@@ -83,11 +90,13 @@ pub(super) fn validate(raw: Raw) -> Result<Config, ConfigError> {
         "" => None,
         url => Some(SourceUrl::parse(url).map_err(|problem| wrong("source.url", problem))?),
     };
+    let notice = super::notice::notice(raw.notice.clone())?;
     let (source, shutdown_grace) = (source(&raw.source, &raw.failed)?, shutdown_grace(&raw)?);
     Ok(Config {
         pipeline: job(&raw, &plan)?,
         max_reject_ratio: raw.log.max_reject_ratio,
-        store: store(&raw)?,
+        store: StoreSettings { failures_every: notice.is_on().then_some(notice.failures_every), ..store(&raw)? },
+        notice,
         language: language(&raw.display)?,
         telemetry: telemetry(raw.telemetry)?,
         shutdown_grace,
@@ -97,12 +106,12 @@ pub(super) fn validate(raw: Raw) -> Result<Config, ConfigError> {
     })
 }
 
-fn wrong(key: &str, problem: String) -> ConfigError {
+pub(super) fn wrong(key: &str, problem: String) -> ConfigError {
     ConfigError { place: format!("config key {key}"), problem }
 }
 
 /// A duration above zero and up to `max`.
-fn duration(key: &str, value: SignedDuration, max: Duration) -> Result<Duration, ConfigError> {
+pub(super) fn duration(key: &str, value: SignedDuration, max: Duration) -> Result<Duration, ConfigError> {
     let value = Duration::try_from(value).unwrap_or_default();
     if value.is_zero() {
         return Err(wrong(key, "must be longer than 0".into()));

@@ -62,8 +62,16 @@ impl fmt::Display for PlanError {
 impl std::error::Error for PlanError {}
 
 /// Tables that are not reports.
-pub const FIXED_TABLES: [&str; 7] =
-    ["processed_object", "processed_object_day", "failed_object", "report_day", "schema_version", "media", "inventory"];
+pub const FIXED_TABLES: [&str; 8] = [
+    "processed_object",
+    "processed_object_day",
+    "failed_object",
+    "report_day",
+    "schema_version",
+    "notice",
+    "media",
+    "inventory",
+];
 
 impl Plan {
     pub fn new(measures: &[MeasureSpec], reports: &[ReportSpec]) -> Result<Plan, PlanError> {

@@ -33,7 +33,7 @@ impl Aws {
     /// are announced, or the environment says otherwise.
     pub async fn load(settings: &SourceSettings) -> Result<Self, String> {
         // The SDK drops some wrong addresses, and then asks AWS itself.
-        for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SQS"] {
+        for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_SNS"] {
             match std::env::var(variable) {
                 Ok(address) if !is_endpoint(&address) => {
                     return Err(format!("{variable} is not an http:// or https:// address: `{address}`"));
@@ -115,6 +115,15 @@ impl Aws {
             None => {}
         }
         aws_sdk_sqs::Client::from_conf(config.build())
+    }
+
+    /// A client of SNS in a topic's own region, whose calls last no longer than `timeout`.
+    pub fn sns(&self, region: &str, timeout: Duration) -> aws_sdk_sns::Client {
+        let timeouts = TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build();
+        let config = aws_sdk_sns::config::Builder::from(&self.sdk)
+            .region(Region::new(region.to_owned()))
+            .timeout_config(timeouts);
+        aws_sdk_sns::Client::from_conf(config.build())
     }
 
     /// Whether requests go to another place than AWS. `of_service` is applied when the SDK builds the client, and

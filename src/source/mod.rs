@@ -14,6 +14,7 @@ pub mod queue;
 pub mod set_aside;
 pub mod settings;
 pub mod sqs;
+pub mod topic;
 pub mod visibility;
 
 pub use fetch::{Fetch, FetchError, Fetched, Objects};

@@ -2,9 +2,9 @@
 //!
 //! [`Store`] is what the pipeline asks for; [`SqlStore`] is the one implementation, for MySQL, MariaDB and SQLite. In
 //! reading order: `sql_store` (which connection, which transaction, what an error does to both), `ledger` and `upsert`
-//! (counting), `quarantine` and `settle` (listings), `metadata`; `schema`, `schema_check` and `migrate` (the tables as
-//! data, compared, brought about); `read` (with `report_sql`, `ranking` and `ratio`), `failed`, `audit` and `health`
-//! (looking). Below them `session` has the few verbs that all of them
+//! (counting), `quarantine` and `settle` (listings), `metadata`, `notices`, `notice_facts` and `outbox` (what people are
+//! told); `schema`, `schema_check` and `migrate` (the tables as data, compared, brought about); `read` (with `report_sql`,
+//! `ranking` and `ratio`), `failed`, `audit` and `health` (looking). Below them `session` has the few verbs that all of them
 //! are written in, `dialect` the SQL that differs, and `mysql` (with `mysql_settings` and `mysql_errors`) and `sqlite`
 //! the connections.
 
@@ -18,6 +18,9 @@ mod migrate;
 mod mysql;
 mod mysql_errors;
 mod mysql_settings;
+mod notice_facts;
+mod notices;
+mod outbox;
 mod quarantine;
 mod ranking;
 mod ratio;
@@ -43,6 +46,9 @@ pub use crate::aggregate::KeyValue;
 pub use audit::{Audit, AuditDay, Finding};
 pub use dialect::Dialect;
 pub use failed::{CountedRow, FailedFilter, FailedKey, FailedRow, FailedState, FailedTotal, Which};
+pub use notice_facts::{DayFacts, DaySums, FailureFacts};
+pub use notices::{DayNotice, NoticeState, QuietDay, Written};
+pub use outbox::{Channel, ClaimedNotice, NoticeRow};
 pub use ratio::ratio;
 pub use read::{Filter, OpenReport, ReportFacts, ReportQuery, ReportRow, Sort, SortBy};
 pub use schema::{SCHEMA_VERSION, schema_sql};

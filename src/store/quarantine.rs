@@ -1,8 +1,12 @@
 //! Listing objects as failed, unless they are counted.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::Quarantined;
 use super::dialect::Merge;
 use super::ledger::{CountedGeneration, counted_generations};
+use super::notices;
 use super::schema::{ADDRESS_CHARS_MAX, GENERATION_CHARS_MAX, NAME_CHARS_MAX, NOTE_CHARS_MAX, REASON_CHARS_MAX};
 use super::session::{Session, SqlResult, Value};
 use super::settle;
@@ -21,7 +25,20 @@ const CUT_MARK: &str = " ...(cut)";
 /// settles listings after. Whoever comes second meets the other's uncommitted row and waits: either this transaction
 /// sees the ledger row here, or the commit sees the listing there. Should both wait for each other, the server ends
 /// one of them with a deadlock, which is tried again whole.
-pub(super) async fn list(session: &mut Session, failed: &[FailedObject], now: &str) -> SqlResult<Vec<Quarantined>> {
+///
+/// `notices_every`, when notices are wanted: each listing names the notice that tells of it, which this transaction
+/// sees to. Those rows come first, so that transactions that list wait for each other there and nowhere else.
+pub(super) async fn list(
+    session: &mut Session,
+    failed: &[FailedObject],
+    now: &str,
+    notices_every: Option<Duration>,
+) -> SqlResult<Vec<Quarantined>> {
+    let kinds = failed.iter().map(|failed| failed.kind).collect();
+    let notices = match notices_every {
+        Some(every) => notices::gather(session, kinds, now, every).await?,
+        None => BTreeMap::new(),
+    };
     let ids: Vec<ObjectId> = failed.iter().map(|failed| ObjectId::of(&failed.bucket, &failed.key)).collect();
     let insert = upsert(session);
     // In the order of the primary key, as every transaction takes its locks.
@@ -29,7 +46,7 @@ pub(super) async fn list(session: &mut Session, failed: &[FailedObject], now: &s
     order.sort_by_key(|&at| (ids[at], generation_key(failed[at].generation.as_ref())));
     for at in order {
         failpoint::meet("quarantine.insert.before")?;
-        session.execute(&insert.sql(1), row(ids[at], &failed[at], now)).await?;
+        session.execute(&insert.sql(1), row(ids[at], &failed[at], now, notices.get(&failed[at].kind))).await?;
         failpoint::meet("quarantine.insert.after")?;
     }
     let lock = session.dialect().lock_shared();
@@ -96,6 +113,7 @@ fn upsert(session: &Session) -> Insert {
         "resolved_at",
         "copied_to",
         "copy_problem",
+        "notice_id",
     ];
     let merged = [
         ("kind", Merge::Replace),
@@ -106,15 +124,21 @@ fn upsert(session: &Session) -> Insert {
         ("copied_to", Merge::ReplaceUnlessNull),
         ("copy_problem", Merge::Replace),
     ];
+    let new_notice = if session.dialect().is_sqlite() { "excluded.`notice_id`" } else { "VALUES(`notice_id`)" };
     let mut tail = session.dialect().on_duplicate(&["object_id", "generation"], &merged);
-    // `state` comes last: MySQL assigns from left to right, and later ones see the new values.
+    // `state` last: MySQL assigns from left to right, and later ones see the new values. What people were told of, and
+    // what an operator judged, is not told again.
+    tail += &format!(
+        ", `notice_id` = CASE `state` WHEN 'open' THEN COALESCE(`notice_id`, {new_notice}) \
+         WHEN 'discarded' THEN `notice_id` ELSE {new_notice} END"
+    );
     tail += ", `resolved_at` = CASE `state` WHEN 'discarded' THEN `resolved_at` END";
     tail += ", `resolved_by` = CASE `state` WHEN 'discarded' THEN `resolved_by` END";
     tail += ", `state` = CASE `state` WHEN 'discarded' THEN 'discarded' ELSE 'open' END";
     Insert { tail, ..Insert::into("failed_object", &columns) }
 }
 
-fn row(id: ObjectId, failed: &FailedObject, now: &str) -> Vec<Value> {
+fn row(id: ObjectId, failed: &FailedObject, now: &str, notice: Option<&String>) -> Vec<Value> {
     let generation = failed.generation.as_ref();
     let name = |text: &str| Value::text(&cut_chars(text, NAME_CHARS_MAX));
     let name_or_null = |text: Option<&str>| text.map_or(Value::Null, name);
@@ -140,6 +164,7 @@ fn row(id: ObjectId, failed: &FailedObject, now: &str) -> Vec<Value> {
         Value::Null,
         copied_to,
         copy_problem,
+        Value::text_or_null(notice.map(String::as_str)),
     ]
 }
 

@@ -5,6 +5,8 @@ use crate::model::{DimensionKind, MeasureKind};
 use crate::report::{Plan, Ratio, Report};
 
 /// Raised whenever the fixed tables change in a way that an older program could not live with.
+///
+/// 2: `notice`, and more columns of `failed_object`: who decided and why, its copy, its notice.
 pub const SCHEMA_VERSION: i64 = 2;
 
 /// Characters of a bucket's name, or of a local folder's path, and of a key. S3 keys have at most 1,024 bytes.
@@ -85,7 +87,7 @@ const WORD: Kind = Kind::Name { chars_max: 64 };
 /// Every table of a plan; the default metadata tables when the metadata is read from them.
 pub(super) fn tables(plan: &Plan, dialect: Dialect, default_metadata: bool) -> Vec<Table> {
     let mut tables =
-        vec![schema_version(), processed_object(), processed_object_day(plan), failed_object(), report_day()];
+        vec![schema_version(), processed_object(), processed_object_day(plan), failed_object(), report_day(), notice()];
     tables.extend(plan.reports.iter().map(|report| report_table(plan, report, dialect)));
     if default_metadata {
         tables.extend([media(), inventory()]);
@@ -145,6 +147,7 @@ fn failed_object() -> Table {
         nullable("note", Kind::Name { chars_max: NOTE_CHARS_MAX }),
         nullable("copied_to", Kind::Name { chars_max: ADDRESS_CHARS_MAX }),
         nullable("copy_problem", Kind::Name { chars_max: NOTE_CHARS_MAX }),
+        nullable("notice_id", WORD),
     ];
     table("failed_object", &["object_id", "generation"], columns)
 }
@@ -158,6 +161,27 @@ fn report_day() -> Table {
         sum("rows", Kind::Integer),
     ];
     table("report_day", &["report_date"], columns)
+}
+
+/// The outbox: what is to be told to people. See `notices`.
+fn notice() -> Table {
+    let columns = vec![
+        required("notice_id", WORD),
+        required("kind", WORD),
+        required("subject", WORD),
+        required("revision", Kind::Integer),
+        required("objects", Kind::Integer),
+        nullable("body", Kind::Body),
+        required("state", WORD),
+        required("created_at", Kind::Timestamp),
+        required("attempts", Kind::Integer),
+        required("next_attempt", Kind::Timestamp),
+        nullable("webhook_at", Kind::Timestamp),
+        nullable("topic_at", Kind::Timestamp),
+        nullable("delivered_at", Kind::Timestamp),
+        nullable("last_error", Kind::Name { chars_max: REASON_CHARS_MAX }),
+    ];
+    Table { indexes: vec!["state"], ..table("notice", &["notice_id"], columns) }
 }
 
 fn media() -> Table {

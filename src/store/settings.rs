@@ -33,6 +33,8 @@ pub struct StoreSettings {
     pub upsert_rows: usize,
     /// Whether a SQLite file that is not there is made.
     pub create: bool,
+    /// Failures of one kind within so much time are told of in one notice; none: nobody is told.
+    pub failures_every: Option<Duration>,
     /// What the server's process list calls us (MySQL connection attribute `program_name`).
     pub application: String,
 }
@@ -49,6 +51,7 @@ impl Default for StoreSettings {
             connections_max: 4,
             upsert_rows: 512,
             create: true,
+            failures_every: None,
             application: "xc2-analyzer".into(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -195,9 +196,13 @@ impl SqlStore {
 
 /// The transaction that lists, from its first statement to its end: COMMIT, or ROLLBACK when the ledger holds one of
 /// them. What is counted stays counted.
-async fn list(session: &mut Session, failed: &[FailedObject]) -> SqlResult<Vec<Quarantined>> {
+async fn list(
+    session: &mut Session,
+    failed: &[FailedObject],
+    notices_every: Option<Duration>,
+) -> SqlResult<Vec<Quarantined>> {
     failpoint::meet("quarantine.begin.after")?;
-    let found = quarantine::list(session, failed, &now()).await?;
+    let found = quarantine::list(session, failed, &now(), notices_every).await?;
     if found.contains(&Quarantined::AlreadyCounted) {
         session.rollback().await?;
         return Ok(found);
@@ -237,7 +242,7 @@ impl Store for SqlStore {
             let listed: Vec<FailedObject> = open.iter().map(|&at| failed[at].clone()).collect();
             failpoint::meet("quarantine.begin.before").map_err(|injected| self.error(injected.into()))?;
             let mut session = self.begin_write().await?;
-            let found = list(&mut session, &listed).await;
+            let found = list(&mut session, &listed, self.settings.failures_every).await;
             let found = self.give_back(session, found).await?;
             let undone = found.contains(&Quarantined::AlreadyCounted);
             let settled = |outcome: &Quarantined| !undone || *outcome == Quarantined::AlreadyCounted;

@@ -6,6 +6,8 @@ mod conflicts;
 mod decisions;
 mod fixture;
 mod metadata;
+mod migrations;
+mod notices;
 mod opening;
 mod quarantines;
 mod reading;

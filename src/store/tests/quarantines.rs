@@ -97,7 +97,7 @@ async fn long_names_reasons_and_messages_are_cut(#[values(Backend::Sqlite, Backe
 async fn commit_waits_for_a_listing_in_the_making_and_resolves_it() {
     let fixture = std::sync::Arc::new(Fixture::new(Backend::MariaDb).await);
     let mut listing = fixture.store.begin(Begin::Write).await.unwrap();
-    let listed = crate::store::quarantine::list(&mut listing, &[failure("a", 1)], "2024-06-10 00:00:00").await;
+    let listed = crate::store::quarantine::list(&mut listing, &[failure("a", 1)], "2024-06-10 00:00:00", None).await;
     assert_eq!(listed.unwrap(), [Quarantined::Listed]);
     let committing = tokio::spawn({
         let fixture = fixture.clone();
