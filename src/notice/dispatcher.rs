@@ -58,7 +58,7 @@ pub struct Dispatcher {
 }
 
 /// What a dispatcher remembers between its turns.
-struct Memory {
+pub struct Memory {
     /// Since when the logs would have come, had there been any: no start and no outage after it.
     listening_since: Timestamp,
     outages: OutageCount,
@@ -87,7 +87,8 @@ impl Dispatcher {
         }
     }
 
-    fn begin(&self) -> Memory {
+    /// To be done before the first turn, at the moment when the pipeline begins to listen.
+    pub fn begin(&self) -> Memory {
         Memory {
             listening_since: (self.clock)(),
             outages: (self.outages)(),
@@ -96,7 +97,8 @@ impl Dispatcher {
         }
     }
 
-    async fn turn(&self, memory: &mut Memory, stop: &CancellationToken) -> Result<(), StoreError> {
+    /// Seals, writes and sends what is due now. An error means that the database was not there: nothing is lost.
+    pub async fn turn(&self, memory: &mut Memory, stop: &CancellationToken) -> Result<(), StoreError> {
         self.seal_failures().await?;
         self.write_days(memory).await?;
         for _ in 0..TURN_MAX {

@@ -17,7 +17,7 @@ mod words;
 use std::time::Duration;
 
 pub use channels::{Channels, SendError};
-pub use dispatcher::{Dispatcher, OutageCount};
+pub use dispatcher::{Dispatcher, Memory, OutageCount};
 pub use words::Language;
 
 use crate::model::Secret;

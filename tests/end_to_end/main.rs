@@ -12,6 +12,7 @@ mod failed_copies;
 mod failed_stops;
 mod faults;
 mod inspect;
+mod notices;
 mod outages;
 mod reports;
 mod sums;
@@ -28,10 +29,14 @@ mod database;
 mod fingerprint;
 #[path = "../support/http_proxy.rs"]
 mod http_proxy;
+#[path = "../support/kent.rs"]
+mod kent;
 #[path = "../support/mariadb.rs"]
 mod mariadb;
 #[path = "../support/moto.rs"]
 mod moto;
+#[path = "../support/receiver.rs"]
+mod receiver;
 #[path = "../support/wire.rs"]
 mod wire;
 #[path = "../support/world.rs"]

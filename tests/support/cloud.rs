@@ -13,6 +13,7 @@ use crate::moto;
 pub struct Cloud {
     s3: aws_sdk_s3::Client,
     pub sqs: aws_sdk_sqs::Client,
+    pub sns: aws_sdk_sns::Client,
     pub bucket: String,
     pub queue_url: String,
 }
@@ -32,9 +33,10 @@ impl Cloud {
             .await;
         let s3 = aws_sdk_s3::config::Builder::from(&sdk).force_path_style(true).build();
         let (s3, sqs) = (aws_sdk_s3::Client::from_conf(s3), aws_sdk_sqs::Client::new(&sdk));
+        let sns = aws_sdk_sns::Client::new(&sdk);
         s3.create_bucket().bucket(name).send().await.unwrap();
         let queue_url = sqs.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap();
-        let cloud = Cloud { s3, sqs, bucket: name.to_owned(), queue_url };
+        let cloud = Cloud { s3, sqs, sns, bucket: name.to_owned(), queue_url };
         cloud.announce_objects().await;
         cloud
     }
