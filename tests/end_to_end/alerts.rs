@@ -56,7 +56,9 @@ async fn failures_arrive_grouped_by_kind_with_all_that_finds_the_object() {
         let row = rows[object["key"].as_str().unwrap()];
         assert_eq!((&object["etag"], &object["reason"]), (&Value::from(&*row[1]), &Value::from(&*row[3])));
         assert_eq!(event["fingerprint"], serde_json::json!(["xc2-analyzer", row[2]]));
-        assert_eq!((&event["tags"]["kind"], &event["level"]), (&Value::from(&*row[2]), &Value::from("error")));
+        assert_eq!(event["tags"]["kind"], *row[2]);
+        // The client leaves out what is the default.
+        assert_eq!(event.get("level").unwrap_or(&Value::from("error")), "error");
         assert_eq!(object["bucket"], *world.cloud.bucket);
         assert_eq!(object["attempts"], "1");
         for name in ["message_id", "batch", "advice"] {
@@ -167,11 +169,14 @@ async fn server_that_accepts_and_never_answers_costs_neither_time_nor_memory() {
     world.cloud.send(&storm(&world.cloud.bucket, 500)).await;
     world.until_queue_is_empty(&mut daemon).await;
     let before = resident_kb(daemon.pid());
-    world.cloud.send(&storm(&world.cloud.bucket, 3000).replace("missing", "gone")).await;
-    world.until_queue_is_empty(&mut daemon).await;
+    for wave in 1..=5 {
+        let other = storm(&world.cloud.bucket, 500).replace("missing", &format!("gone-{wave}"));
+        world.cloud.send(&other).await;
+        world.until_queue_is_empty(&mut daemon).await;
+    }
     let grown = resident_kb(daemon.pid()).saturating_sub(before);
-    assert!(grown < 32 * 1024, "{grown} KB more after 3,000 more alerts");
-    assert_eq!(world.terminal().await, 3500);
+    assert!(grown < 32 * 1024, "{grown} KB more after 2,500 more alerts");
+    assert_eq!(world.terminal().await, 3000);
     assert!(!mute.requests().is_empty(), "nothing was ever sent");
     let began = Instant::now();
     assert!(daemon.stop().await.success());

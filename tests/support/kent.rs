@@ -69,7 +69,7 @@ impl Kent {
         let ids = list["events"].as_array().unwrap().iter().map(|event| event["event_id"].as_str().unwrap().to_owned());
         let event =
             |id: String| self.get(&format!("/api/event/{id}")).expect("kent answers")["payload"]["body"].clone();
-        ids.map(event).filter(|body| body.get("level").is_some()).collect()
+        ids.map(event).filter(|body| body.get("event_id").is_some()).collect()
     }
 
     fn get(&self, path: &str) -> Option<Value> {
