@@ -38,7 +38,8 @@ pub fn percent(part: i128, whole: i128) -> Option<String> {
 /// As [`percent`], with its sign.
 pub fn percent_change(part: i128, whole: i128) -> Option<String> {
     let text = percent(part, whole)?;
-    Some(if part > 0 { format!("+{text}") } else { text })
+    // What rounds to nothing has no direction.
+    Some(if part > 0 && text != "0.0" { format!("+{text}") } else { text })
 }
 
 fn grouped(digits: &str) -> String {
@@ -86,6 +87,8 @@ mod tests {
     #[case(1, 2000, Some("+0.1"))] // 0.05 %: half away from zero
     #[case(-1, 2000, Some("-0.1"))]
     #[case(5, 0, None)]
+    #[case(1, 100_000, Some("0.0"))]
+    #[case(-1, 100_000, Some("0.0"))]
     #[case(100, 1, Some("+10000.0"))]
     fn shares_are_computed_from_integers(#[case] part: i128, #[case] whole: i128, #[case] text: Option<&str>) {
         assert_eq!(percent_change(part, whole).as_deref(), text);

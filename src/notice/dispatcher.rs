@@ -164,20 +164,25 @@ impl Dispatcher {
     async fn send_next(&self, memory: &mut Memory) -> Result<bool, StoreError> {
         let now = (self.clock)();
         let channels = self.channels.list();
-        // Who asked to be left alone is; a notice that must go there waits, and with it its place in the outbox.
-        if channels.iter().any(|&channel| memory.paused_until[place(channel)].is_some_and(|until| now < until)) {
+        let paused = |memory: &Memory, channel| memory.paused_until[place(channel)].filter(|until| now < *until);
+        if channels.iter().all(|&channel| paused(memory, channel).is_some()) {
             return Ok(false);
         }
         let lease = self.settings.timeout * channels.len() as u32 + LEASE_SPARE;
         let Some(notice) = self.store.claim_notice(now, lease).await? else { return Ok(false) };
         let body: Value = serde_json::from_str(&notice.body).unwrap_or_default();
-        let mut failed = None;
+        let mut failed: Option<(Duration, String)> = None;
         for channel in channels {
             let arrived = match channel {
                 Channel::Webhook => notice.on_webhook,
                 Channel::Topic => notice.on_topic,
             };
             if arrived {
+                continue;
+            }
+            if let Some(until) = paused(memory, channel) {
+                let wait = until.duration_since(now).unsigned_abs();
+                failed = later(failed, wait, format!("{channel}: it asked to be left alone until {until}"));
                 continue;
             }
             match self.channels.send(channel, &body).await {
@@ -187,8 +192,7 @@ impl Dispatcher {
                 }
                 Err(error) => {
                     let wait = self.judge(&notice, channel, &error, memory);
-                    let longest = failed.map_or(wait, |(longest, _): (Duration, _)| longest.max(wait));
-                    failed = Some((longest, format!("{channel}: {error}")));
+                    failed = later(failed, wait, format!("{channel}: {error}"));
                 }
             }
         }
@@ -239,6 +243,11 @@ impl Dispatcher {
         }
         Ok(())
     }
+}
+
+/// The longer wait of two, with its reason.
+fn later(one: Option<(Duration, String)>, wait: Duration, problem: String) -> Option<(Duration, String)> {
+    one.filter(|(longer, _)| *longer >= wait).or(Some((wait, problem)))
 }
 
 fn before(moment: Timestamp, by: Duration) -> Timestamp {

@@ -26,7 +26,7 @@ impl Language {
     }
 
     /// A measure that the platform has no word for keeps its name.
-    pub fn measure(self, name: &str) -> &str {
+    pub fn measure(self, name: &str) -> String {
         let korean = match name {
             "requests" => "요청수",
             "responses" => "응답수",
@@ -38,7 +38,10 @@ impl Language {
             "media_revenue" => "매체 수익",
             other => other,
         };
-        self.choose(name, korean)
+        match self {
+            Language::English => name.replace('_', " "),
+            Language::Korean => korean.to_owned(),
+        }
     }
 
     /// `1 object`, `2 objects`: English counts one apart.

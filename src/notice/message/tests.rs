@@ -72,6 +72,27 @@ fn day_is_told_in_korean() {
     assert_eq!(lines(&body), expected);
 }
 
+/// What the document shows is what is sent.
+#[test]
+fn document_shows_these_very_messages() {
+    let document = include_str!("../../../docs/notices.md");
+    for language in [Language::English, Language::Korean] {
+        for body in [day(&facts(), &measures(), &seoul(), language).2, failures(&failure_facts(), &seoul(), language)] {
+            let text = body["text"].as_str().unwrap();
+            assert!(document.contains(text), "docs/notices.md is to show:\n{text}");
+        }
+    }
+    let body = day(&facts(), &measures(), &seoul(), Language::English).2;
+    for key in body
+        .as_object()
+        .unwrap()
+        .keys()
+        .chain(failures(&failure_facts(), &seoul(), Language::English).as_object().unwrap().keys())
+    {
+        assert!(document.contains(&format!("`{key}`")), "docs/notices.md does not explain {key}");
+    }
+}
+
 #[test]
 fn first_day_has_no_day_before() {
     let facts = DayFacts { day_before: None, unmapped: None, failed_open: 0, ..facts() };
