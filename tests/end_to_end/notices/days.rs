@@ -101,6 +101,7 @@ async fn two_daemons_tell_each_thing_once() {
     world.upload(&corpus).await;
     let expected = objects_by_date(&corpus);
     world.until(&mut one, "all days", async || objects_told(&receiver.notices()) == expected).await;
+    world.until_queue_is_empty(&mut one).await;
     let all_delivered = async || {
         world.database.number("SELECT COUNT(*) FROM notice WHERE state <> 'delivered'").await == 0
             && world.database.number("SELECT COUNT(*) FROM failed_object WHERE notice_id IS NULL").await == 0
