@@ -11,6 +11,7 @@ mod migrate;
 mod notices;
 mod open;
 mod output;
+mod print;
 mod progress;
 mod report;
 mod run;
@@ -46,8 +47,11 @@ enum Command {
     Demo(demo::Args),
     /// Run the daemon: count what the queue announces, until SIGTERM
     Run(run::Args),
-    /// Verify configuration, queue, database and schema: one line each, ok or what to do
+    /// Verify configuration, machine, queue, buckets, database and schema: one line each, ok, or the line that fixes it
     Check(check::Args),
+    /// Print what this configuration needs elsewhere: policies, notification, unit, task; and the configuration itself
+    #[command(subcommand)]
+    Print(print::Command),
     /// Create or extend the tables; never drops anything
     Migrate(migrate::Args),
     /// Print a report: table, chart, CSV, JSON or Excel. Without a name, list the reports
@@ -172,17 +176,18 @@ fn start(cli: Cli) -> Result<(), CliError> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(io_error("start the run time"))?;
-    let result = runtime.block_on(dispatch(cli.command, config));
+    let result = runtime.block_on(dispatch(cli.command, config, cli.config));
     // Work that hangs in a thread of its own (a read of a dead disk) must not hold up the exit.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
 }
 
-async fn dispatch(command: Command, config: Config) -> Result<(), CliError> {
+async fn dispatch(command: Command, config: Config, file: Option<PathBuf>) -> Result<(), CliError> {
     match command {
         Command::Demo(args) => demo::run(args, config).await,
         Command::Run(args) => run::run(args, config).await,
-        Command::Check(args) => check::run(args, config).await,
+        Command::Check(args) => check::run(args, config, file).await,
+        Command::Print(command) => print::run(&command, &config, file.as_deref()),
         Command::Migrate(args) => migrate::run(args, config).await,
         Command::Report(args) => report::run(args, config).await,
         Command::Failed(command) => failed::run(command, config).await,

@@ -1,6 +1,7 @@
 //! Configuration: what is written ([`raw`], in [`layers`]) and what is meant ([`validated`]). Everything is checked
 //! here, before anything is opened.
 
+mod effective;
 mod layers;
 mod notice;
 mod raw;
@@ -10,6 +11,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
+pub use effective::{Effective, Entry, Origin, Setting};
 pub use layers::{DEFAULTS, ENV_PREFIX};
 pub use validated::{Config, TelemetrySettings};
 
@@ -36,6 +38,11 @@ impl std::error::Error for ConfigError {}
 /// environment, in this order of precedence.
 pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
     load_from(layers::file(file).as_deref(), std::env::vars_os())
+}
+
+/// The file that [`load`] reads.
+pub fn file(named: Option<&Path>) -> Option<std::path::PathBuf> {
+    layers::file(named)
 }
 
 /// The built-in defaults alone.

@@ -14,6 +14,7 @@ pub mod object;
 pub mod reject;
 pub mod report_date;
 pub mod secret;
+pub mod shell;
 
 pub use delivery::{Delivery, Receipt};
 pub use dimension::{Dimension, DimensionKind};

@@ -79,6 +79,23 @@ impl Job {
     }
 }
 
+/// The most that a cell takes, see [store] merge_cells_max in `config.toml`.
+const CELL_BYTES_MAX: u64 = 150;
+
+impl Job {
+    /// What one worker may hold at worst: the body it decodes and those fetched ahead, the decoder's memory, the sums.
+    pub fn worker_bytes_max(&self) -> u64 {
+        let limits = &self.rules.limits;
+        let bodies = limits.object_bytes_max.saturating_mul(1 + worker::Worker::FETCH_AHEAD as u64);
+        bodies.saturating_add(limits.decoder_bytes_max as u64).saturating_add(limits.cells_max as u64 * CELL_BYTES_MAX)
+    }
+
+    /// What waits for the writer at worst, and as much again while it is merged.
+    pub fn writer_bytes_max(&self) -> u64 {
+        2 * self.merge_cells_max.max(self.rules.limits.cells_max) as u64 * CELL_BYTES_MAX
+    }
+}
+
 /// Why the pipeline ended before its time. Everything unfinished has been returned to the queue.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {

@@ -49,7 +49,7 @@ struct Uncounted {
 
 impl Worker {
     /// Bodies in memory beside the one being decoded.
-    const FETCH_AHEAD: usize = 2;
+    pub const FETCH_AHEAD: usize = 2;
 
     /// Runs until the channel of batches is closed and empty, or the rest is abandoned.
     pub async fn run(self) -> Result<(), PipelineError> {

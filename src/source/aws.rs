@@ -12,6 +12,7 @@ use aws_sdk_s3::config::{Region, StalledStreamProtectionConfig};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
+use super::health::ServerClock;
 use super::settings::SourceSettings;
 
 /// Time for the rest of a short answer, after its first byte.
@@ -23,6 +24,7 @@ const ANSWER_READ_TIME: Duration = Duration::from_secs(5);
 pub struct Aws {
     sdk: SdkConfig,
     settings: SourceSettings,
+    clock: Option<ServerClock>,
 }
 
 impl Aws {
@@ -76,7 +78,12 @@ impl Aws {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .load()
             .await;
-        Self { sdk, settings: settings.clone() }
+        Self { sdk, settings: settings.clone(), clock: None }
+    }
+
+    /// The same, whose clients show `clock` what they are answered.
+    pub fn watched_by(self, clock: ServerClock) -> Self {
+        Self { clock: Some(clock), ..self }
     }
 
     /// A client of S3; an error when no region is known.
@@ -97,6 +104,9 @@ impl Aws {
             (None, true) => config = config.region(Region::from_static("us-east-1")),
             (None, false) => return Err("no AWS region is known: set AWS_REGION to the bucket's".into()),
         }
+        if let Some(clock) = &self.clock {
+            config = config.interceptor(clock.clone());
+        }
         Ok(aws_sdk_s3::Client::from_conf(config.build()))
     }
 
@@ -114,6 +124,9 @@ impl Aws {
             None if self.sdk.region().is_none() => config = config.region(Region::from_static("us-east-1")),
             None => {}
         }
+        if let Some(clock) = &self.clock {
+            config = config.interceptor(clock.clone());
+        }
         aws_sdk_sqs::Client::from_conf(config.build())
     }
 
@@ -124,6 +137,22 @@ impl Aws {
             .region(Region::new(region.to_owned()))
             .timeout_config(timeouts);
         aws_sdk_sns::Client::from_conf(config.build())
+    }
+
+    /// A client of STS: who we are is the same in every region.
+    pub fn sts(&self) -> aws_sdk_sts::Client {
+        let mut config =
+            aws_sdk_sts::config::Builder::from(&self.sdk).timeout_config(timeouts(&self.settings, Duration::ZERO));
+        if self.sdk.region().is_none() {
+            config = config.region(Region::new(self.region()));
+        }
+        aws_sdk_sts::Client::from_conf(config.build())
+    }
+
+    /// The queue's, else the environment's; what other servers call themselves when nobody says.
+    pub fn region(&self) -> String {
+        let of_environment = || self.sdk.region().map(ToString::to_string);
+        self.settings.url.region().or_else(of_environment).unwrap_or_else(|| "us-east-1".to_owned())
     }
 
     /// Whether requests go to another place than AWS. `of_service` is applied when the SDK builds the client, and
@@ -191,7 +220,11 @@ impl CallFailure {
                 let problem = match (code.as_deref(), meta.message()) {
                     (Some(code), Some(message)) => format!("{code}: {message}"),
                     (Some(code), None) => code.to_owned(),
-                    (None, message) => message.unwrap_or("an error without a name").to_owned(),
+                    (None, Some(message)) => message.to_owned(),
+                    (None, None) => {
+                        let status = status.map(|status| format!(", HTTP status {status}"));
+                        format!("an error without a name{}", status.unwrap_or_default())
+                    }
                 };
                 Self { status, code, problem, unmade: false }
             }

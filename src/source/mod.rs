@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 
+mod announcements;
+pub mod arn;
 mod aws;
+mod command;
 #[cfg(test)]
 mod emulator;
 pub mod fetch;
 pub mod given;
+mod health;
 pub mod listing;
 mod look;
 pub mod notification;
+pub mod permissions;
+mod policy;
 pub mod queue;
 pub mod set_aside;
 pub mod settings;
@@ -17,10 +23,15 @@ pub mod sqs;
 pub mod topic;
 pub mod visibility;
 
+pub use announcements::notification as bucket_notification;
+pub use arn::QueueArn;
 pub use fetch::{Fetch, FetchError, Fetched, Objects};
 pub use given::{Given, GivenQueue};
+pub use health::{Habits, health};
 pub use listing::Listing;
 pub use notification::Filter;
+pub use permissions::{Resources, iam_policy};
+pub use policy::queue_policy;
 pub use queue::{Queue, QueueError, ReceiptOutcome, Received};
 pub use set_aside::{CopyError, CopyTarget};
 pub use settings::{SourceSettings, SourceUrl};

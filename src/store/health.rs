@@ -2,23 +2,54 @@
 
 use std::collections::HashMap;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::mysql_settings::{EXEMPT, is_read_committed, is_strict};
+use super::privileges::Granted;
+use super::schema::Role;
 use super::session::{Begin, Class, Session, SqlError, SqlResult};
 use super::sql_store::SqlStore;
 use super::{Store, StoreError};
 use crate::model::health::{HealthFact, HealthLevel, bad, good, judged};
 
 impl SqlStore {
-    /// The server's version and settings, our privileges (as far as the server tells), and the metadata. The schema
-    /// has its own check: [`SqlStore::verify_schema`].
+    /// The server's version, settings and clock, our privileges (as far as the server tells), the schema and the metadata.
     pub async fn health(&self) -> Result<Vec<HealthFact>, StoreError> {
         let mut session = self.session().await?;
         let outcome =
-            if session.dialect().is_sqlite() { sqlite(&mut session).await } else { mysql(&mut session).await };
+            if session.dialect().is_sqlite() { sqlite(&mut session).await } else { self.mysql(&mut session).await };
         let facts = self.give_back(session, outcome).await;
         let mut facts = facts?;
+        facts.push(self.schema_fact().await);
         facts.push(self.metadata_fact().await);
         Ok(facts)
+    }
+
+    async fn mysql(&self, session: &mut Session) -> SqlResult<Vec<HealthFact>> {
+        let mut facts = server(session).await?;
+        let ours = self.tables().into_iter().filter(|table| table.role == Role::Books);
+        let names: Vec<String> = ours.map(|table| table.name).collect();
+        facts.push(Granted::read(session).await?.fact(&names));
+        Ok(facts)
+    }
+
+    async fn schema_fact(&self) -> HealthFact {
+        const NAME: &str = "schema";
+        match self.migration().await {
+            Ok(statements) => match statements.first() {
+                None => good(NAME, "every table and column is there"),
+                Some(first) => {
+                    let first = first.lines().next().unwrap_or_default().trim_end_matches('(').trim_end();
+                    let detail =
+                        format!("{} statements are still to be executed, the first: {first}", statements.len());
+                    bad(NAME, HealthLevel::Failure, detail, "create what is missing").fixed_by("xc2-analyzer migrate")
+                }
+            },
+            Err(error) => {
+                let advice = "no statement of ours may change that: do it by hand, then check again";
+                bad(NAME, HealthLevel::Failure, error.to_string(), advice)
+            }
+        }
     }
 
     async fn metadata_fact(&self) -> HealthFact {
@@ -26,7 +57,12 @@ impl SqlStore {
         match self.metadata().await {
             Err(error) => {
                 let advice = "correct [metadata] media and inventory, or the rows that they read";
-                bad(NAME, HealthLevel::Failure, error.to_string(), advice)
+                let fact = bad(NAME, HealthLevel::Failure, error.to_string(), advice);
+                let ours = self.tables().iter().any(|table| table.role == Role::Metadata);
+                match error {
+                    StoreError::Schema { .. } if ours => fact.fixed_by("xc2-analyzer migrate"),
+                    _ => fact,
+                }
             }
             Ok(metadata) => {
                 let (media, inventory) = (metadata.media.len(), metadata.inventory.len());
@@ -46,20 +82,57 @@ const VARIABLES: &str = "SHOW VARIABLES WHERE variable_name IN ('version', 'vers
 /// What a session has that sets nothing.
 const SERVER_MODE: &str = "SELECT @@GLOBAL.sql_mode";
 
-async fn mysql(session: &mut Session) -> SqlResult<Vec<HealthFact>> {
+async fn server(session: &mut Session) -> SqlResult<Vec<HealthFact>> {
     let mut variables = HashMap::new();
     for row in session.query(VARIABLES, Vec::new()).await? {
         variables.insert(row.text(0)?.to_lowercase(), row.text(1)?.to_string());
     }
     let server_mode = one(session, SERVER_MODE).await?;
-    let mut grants = Vec::new();
-    for row in session.query("SHOW GRANTS", Vec::new()).await? {
-        grants.push(row.text(0)?.to_string());
-    }
     let mut facts = settings(&variables);
     facts.push(server_mode_fact(&server_mode));
-    facts.push(privileges(&grants));
+    facts.push(zone_fact(&one(session, ZONES).await?));
+    facts.push(clock_fact(clock_ahead(session).await?));
     Ok(facts)
+}
+
+/// The session's, then the server's own.
+const ZONES: &str = "SELECT CONCAT(@@SESSION.time_zone, ' ', @@GLOBAL.time_zone, ' ', @@GLOBAL.system_time_zone)";
+
+/// Days are computed here, from [log] timezone, and never by the server; its own zone is only what people see who read
+/// times by hand.
+fn zone_fact(zones: &str) -> HealthFact {
+    let mut zones = zones.splitn(3, ' ');
+    let (ours, servers, of_system) =
+        (zones.next().unwrap_or_default(), zones.next().unwrap_or_default(), zones.next().unwrap_or_default());
+    let servers = if servers == "SYSTEM" { of_system } else { servers };
+    let detail = format!("our sessions use {ours}, the server's own is {servers}");
+    judged("time zone", ours == "+00:00", HealthLevel::Failure, detail, EXEMPT)
+}
+
+const NOW: &str = "SELECT UTC_TIMESTAMP(6)";
+
+/// How far our clock is ahead of the server's, and how exactly that is known: half of the time that the question took.
+async fn clock_ahead(session: &mut Session) -> SqlResult<(SignedDuration, SignedDuration)> {
+    let asked = Timestamp::now();
+    let theirs = one(session, NOW).await?;
+    let answered = Timestamp::now();
+    let half = answered.duration_since(asked) / 2;
+    let wrong = |_| SqlError::new(Class::Schema, format!("the server says that it is {theirs}"));
+    let theirs: jiff::civil::DateTime = theirs.parse().map_err(wrong)?;
+    let theirs = theirs.to_zoned(jiff::tz::TimeZone::UTC).map_err(wrong)?.timestamp();
+    Ok(((asked + half).duration_since(theirs), half))
+}
+
+/// Times in the ledger are ours, people compare them with the server's.
+const CLOCK_OFF_MAX: SignedDuration = SignedDuration::from_secs(5);
+
+fn clock_fact((ahead, exactness): (SignedDuration, SignedDuration)) -> HealthFact {
+    let shown = |time: SignedDuration| format!("{:.1} s", time.as_secs_f64());
+    let direction = if ahead.is_negative() { "behind" } else { "ahead of" };
+    let detail = format!("ours is {} {direction} the server's (give or take {})", shown(ahead.abs()), shown(exactness));
+    let holds = ahead.abs() <= CLOCK_OFF_MAX + exactness;
+    let advice = "set both machines' clocks by NTP: the times of commits are ours, and are compared with the server's";
+    judged("server's clock", holds, HealthLevel::Warning, detail, advice).fixed_by("sudo timedatectl set-ntp true")
 }
 
 /// What the server and our own sessions are set to.
@@ -89,8 +162,10 @@ fn settings(variables: &HashMap<String, String>) -> Vec<HealthFact> {
             value("innodb_flush_log_at_trx_commit") == "1",
             Warning,
             setting("innodb_flush_log_at_trx_commit"),
-            "set it to 1: otherwise a crash of the server loses commits whose messages are deleted already",
-        ),
+            "set it to 1, here and in the server's own configuration: otherwise a crash of the server loses commits whose \
+             messages are deleted already",
+        )
+        .fixed_by("SET GLOBAL innodb_flush_log_at_trx_commit = 1;"),
         judged(
             "whole pages",
             // A server that has no such setting has no such pages.
@@ -100,18 +175,20 @@ fn settings(variables: &HashMap<String, String>) -> Vec<HealthFact> {
                 "" => "the server has no innodb_doublewrite".into(),
                 _ => setting("innodb_doublewrite"),
             },
-            "set it to ON, unless the file system writes 16 KiB whole or not at all: otherwise a loss of power can leave \
+            "set it to ON in the server's own configuration and restart it, unless the file system writes 16 KiB whole or not at all: otherwise a loss of power can leave \
              half-written pages, and with them the reports and the ledger",
         ),
     ];
     if value("log_bin") == "ON" {
-        facts.push(judged(
+        let durable = judged(
             "durable binary log",
             value("sync_binlog") == "1",
             Warning,
             setting("sync_binlog"),
-            "set it to 1: otherwise a crash can leave replicas without the last commits, and a failover loses them",
-        ));
+            "set it to 1, here and in the server's own configuration: otherwise a crash can leave replicas without the last \
+             commits, and a failover loses them",
+        );
+        facts.push(durable.fixed_by("SET GLOBAL sync_binlog = 1;"));
     }
     facts
 }
@@ -122,35 +199,10 @@ fn server_mode_fact(mode: &str) -> HealthFact {
         is_strict(mode),
         HealthLevel::Warning,
         format!("sql_mode of the server is {}", if mode.is_empty() { "empty" } else { mode }),
-        "add STRICT_TRANS_TABLES: our sessions are strict in any case, but whoever else writes to these tables has a value \
-         that does not fit cut off without an error",
+        "add STRICT_TRANS_TABLES, here and in the server's own configuration: our sessions are strict in any case, but \
+         whoever else writes to these tables has a value that does not fit cut off without an error",
     )
-}
-
-/// What `run` needs, then what `migrate` needs besides.
-const RUN: [&str; 3] = ["SELECT", "INSERT", "UPDATE"];
-const MIGRATE: [&str; 2] = ["CREATE", "ALTER"];
-
-/// Grants of roles, and grants of single columns, are not resolved: a missing privilege is a warning at most.
-fn privileges(grants: &[String]) -> HealthFact {
-    // `GRANT SELECT, INSERT ON xc2.* TO ...`; grants of a role have no ON.
-    let granted: Vec<&str> = grants
-        .iter()
-        .filter_map(|grant| grant.strip_prefix("GRANT ")?.split_once(" ON ").map(|(names, _)| names))
-        .collect();
-    let has = |privilege: &&str| {
-        granted.iter().any(|names| names.split(", ").any(|name| name == *privilege || name == "ALL PRIVILEGES"))
-    };
-    let missing = |wanted: &[&'static str]| wanted.iter().filter(|name| !has(name)).copied().collect::<Vec<_>>();
-    let (run, migrate) = (missing(&RUN), missing(&MIGRATE));
-    let detail = match (run.as_slice(), migrate.as_slice()) {
-        ([], []) => return good("privileges", "enough for `run` and `migrate`"),
-        ([], migrate) => {
-            return good("privileges", format!("enough for `run`; `migrate` needs {}", migrate.join(", ")));
-        }
-        (run, _) => format!("{} not found among this user's own grants", run.join(", ")),
-    };
-    bad("privileges", HealthLevel::Warning, detail, "grant them, unless a role does")
+    .fixed_by("SET GLOBAL sql_mode = CONCAT_WS(',', 'STRICT_TRANS_TABLES', NULLIF(@@GLOBAL.sql_mode, ''));")
 }
 
 async fn sqlite(session: &mut Session) -> SqlResult<Vec<HealthFact>> {
@@ -192,15 +244,26 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case(&["GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION"], HealthLevel::Ok, "`migrate`")]
-    #[case(&["GRANT USAGE ON *.* TO `x`", "GRANT SELECT, INSERT, UPDATE ON `xc2`.* TO `x`"], HealthLevel::Ok, "needs CREATE, ALTER")]
-    #[case(&["GRANT USAGE ON *.* TO `x`", "GRANT SELECT ON `xc2`.* TO `x`"], HealthLevel::Warning, "INSERT, UPDATE")]
-    #[case(&["GRANT `writers`@`%` TO `x`"], HealthLevel::Warning, "SELECT, INSERT, UPDATE")]
-    fn missing_privileges_are_named(#[case] grants: &[&str], #[case] level: HealthLevel, #[case] detail: &str) {
-        let grants: Vec<String> = grants.iter().map(|grant| grant.to_string()).collect();
-        let fact = privileges(&grants);
-        assert_eq!(fact.level, level);
-        assert!(fact.detail.contains(detail), "{}", fact.detail);
+    #[case(0, HealthLevel::Ok, "ours is 0.0 s ahead of the server's")]
+    #[case(-4_900, HealthLevel::Ok, "ours is 4.9 s behind the server's")]
+    #[case(5_200, HealthLevel::Warning, "ours is 5.2 s ahead of the server's (give or take 0.1 s)")]
+    #[case(-3_600_000, HealthLevel::Warning, "ours is 3600.0 s behind the server's")]
+    fn clock_of_the_server_is_compared_with_ours(
+        #[case] millis: i64,
+        #[case] level: HealthLevel,
+        #[case] detail: &str,
+    ) {
+        let fact = clock_fact((SignedDuration::from_millis(millis), SignedDuration::from_millis(100)));
+        assert!(fact.level == level && fact.detail.starts_with(detail), "{fact:?}");
+    }
+
+    #[rstest]
+    #[case("+00:00 SYSTEM KST", HealthLevel::Ok, "the server's own is KST")]
+    #[case("+00:00 Asia/Seoul KST", HealthLevel::Ok, "the server's own is Asia/Seoul")]
+    #[case("+09:00 SYSTEM UTC", HealthLevel::Failure, "our sessions use +09:00")]
+    fn time_zone_of_our_sessions_is_proven(#[case] zones: &str, #[case] level: HealthLevel, #[case] detail: &str) {
+        let fact = zone_fact(zones);
+        assert!(fact.level == level && fact.detail.contains(detail), "{fact:?}");
     }
 
     #[test]

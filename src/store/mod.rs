@@ -4,7 +4,7 @@
 //! reading order: `sql_store` (which connection, which transaction, what an error does to both), `ledger` and `upsert`
 //! (counting), `quarantine` and `settle` (listings), `metadata`, `notices`, `notice_facts` and `outbox` (what people are
 //! told); `schema`, `schema_check` and `migrate` (the tables as data, compared, brought about); `read` (with `report_sql`,
-//! `ranking` and `ratio`), `failed`, `audit` and `health` (looking). Below them `session` has the few verbs that all of them
+//! `ranking` and `ratio`), `failed`, `audit` and `health` with `privileges` (looking). Below them `session` has the few verbs that all of them
 //! are written in, `dialect` the SQL that differs, and `mysql` (with `mysql_settings` and `mysql_errors`) and `sqlite`
 //! the connections.
 
@@ -21,6 +21,7 @@ mod mysql_settings;
 mod notice_facts;
 mod notices;
 mod outbox;
+mod privileges;
 mod quarantine;
 mod ranking;
 mod ratio;
@@ -51,6 +52,7 @@ pub use notices::{DayNotice, NoticeState, QuietDay, Written};
 pub use outbox::{Channel, ClaimedNotice, NoticeRow};
 pub use ratio::ratio;
 pub use read::{Filter, OpenReport, ReportFacts, ReportQuery, ReportRow, Sort, SortBy};
+pub use privileges::admission;
 pub use schema::{SCHEMA_VERSION, schema_sql};
 pub use settings::{DEFAULT_INVENTORY_QUERY, DEFAULT_MEDIA_QUERY, StoreSettings};
 pub use settle::Decision;

@@ -60,9 +60,8 @@ impl Default for StoreSettings {
 impl fmt::Debug for StoreSettings {
     /// The URL may hold a password: only its harmless parts are shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = Address::parse(self).map_or_else(|_| "(unusable)".into(), |address| address.label());
         f.debug_struct("StoreSettings")
-            .field("url", &url)
+            .field("url", &self.label())
             .field("password", &self.password)
             .field("media_query", &self.media_query)
             .field("inventory_query", &self.inventory_query)
@@ -83,6 +82,11 @@ impl StoreSettings {
             Err(StoreError::BadUrl { problem, .. }) => Err(problem),
             _ => Ok(()),
         }
+    }
+
+    /// The URL as a person knows it: without its password and its parameters.
+    pub fn label(&self) -> String {
+        Address::parse(self).map_or_else(|_| "(unusable)".into(), |address| address.label())
     }
 
     /// Whether it is a SQLite file that does not exist.

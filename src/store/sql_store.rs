@@ -115,7 +115,7 @@ impl SqlStore {
         self.finish(session, outcome).await
     }
 
-    fn tables(&self) -> Vec<Table> {
+    pub(super) fn tables(&self) -> Vec<Table> {
         tables(&self.plan, self.dialect(), self.settings.default_metadata())
     }
 

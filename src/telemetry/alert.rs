@@ -70,6 +70,12 @@ impl Drop for Guard {
     }
 }
 
+/// Where alerts are sent, without the key; `None` when they go nowhere.
+pub fn host_of(dsn: &Secret) -> Option<(String, u16)> {
+    let dsn = dsn.reveal().parse::<sentry::types::Dsn>().ok()?;
+    Some((dsn.host().to_owned(), dsn.port()))
+}
+
 /// Starts the client; without a DSN alerts go nowhere.
 pub fn init(dsn: &Secret, environment: &str) -> Guard {
     if dsn.reveal().is_empty() {

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod check;
+mod check_fixes;
 mod commands;
 mod differential;
 mod failed;
@@ -14,6 +15,7 @@ mod faults;
 mod inspect;
 mod notices;
 mod outages;
+mod print;
 mod reports;
 mod sums;
 

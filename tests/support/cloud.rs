@@ -11,7 +11,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use crate::moto;
 
 pub struct Cloud {
-    s3: aws_sdk_s3::Client,
+    pub s3: aws_sdk_s3::Client,
     pub sqs: aws_sdk_sqs::Client,
     pub sns: aws_sdk_sns::Client,
     pub bucket: String,
@@ -37,6 +37,7 @@ impl Cloud {
         s3.create_bucket().bucket(name).send().await.unwrap();
         let queue_url = sqs.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap();
         let cloud = Cloud { s3, sqs, sns, bucket: name.to_owned(), queue_url };
+        cloud.let_bucket_send().await;
         cloud.announce_objects().await;
         cloud
     }
@@ -45,6 +46,32 @@ impl Cloud {
     pub async fn renew_queue(&mut self, name: &str) {
         self.sqs.delete_queue().queue_url(&self.queue_url).send().await.unwrap();
         self.queue_url = self.sqs.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap();
+    }
+
+    /// Another bucket, empty and announcing to nobody, in place of the one before.
+    pub async fn renew_bucket(&mut self, name: &str) {
+        self.s3.create_bucket().bucket(name).send().await.unwrap();
+        self.bucket = name.to_owned();
+    }
+
+    /// The queue's policy, without which S3 itself would refuse to announce on it.
+    async fn let_bucket_send(&self) {
+        let arn = self.attribute_of(&self.queue_url, QueueAttributeName::QueueArn).await;
+        let policy = serde_json::json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn,
+            "Condition": {
+                "ArnLike": {"aws:SourceArn": format!("arn:aws:s3:::{}", self.bucket)},
+                "StringEquals": {"aws:SourceAccount": "123456789012"},
+            },
+        }]});
+        self.set(QueueAttributeName::Policy, &policy.to_string()).await;
+    }
+
+    /// Replaces what the bucket announces.
+    pub async fn announce(&self, queues: Vec<QueueConfiguration>) {
+        let configuration = NotificationConfiguration::builder().set_queue_configurations(Some(queues)).build();
+        let put = self.s3.put_bucket_notification_configuration().bucket(&self.bucket);
+        put.notification_configuration(configuration).send().await.unwrap();
     }
 
     async fn announce_objects(&self) {
@@ -100,7 +127,15 @@ impl Cloud {
 
     /// Changes a setting of this world's queue.
     pub async fn set(&self, name: QueueAttributeName, value: &str) {
-        self.sqs.set_queue_attributes().queue_url(&self.queue_url).attributes(name, value).send().await.unwrap();
+        // The emulator forgets a policy that is not set again with the rest.
+        let policy =
+            self.sqs.get_queue_attributes().queue_url(&self.queue_url).attribute_names(QueueAttributeName::Policy);
+        let known = policy.send().await.unwrap().attributes.unwrap_or_default();
+        let mut set = self.sqs.set_queue_attributes().queue_url(&self.queue_url);
+        for (kept, policy) in known.into_iter().filter(|(kept, _)| *kept == QueueAttributeName::Policy) {
+            set = set.attributes(kept, policy);
+        }
+        set.attributes(name, value).send().await.unwrap();
     }
 
     /// Messages that are visible, and those that somebody holds: asked in one call, since a message goes from one to the

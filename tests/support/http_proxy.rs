@@ -58,6 +58,8 @@ pub enum Fault {
     Drip { pause: Duration },
     /// As many bytes as there should be, and others.
     Garbage,
+    /// The answer, dated by a clock that is wrong.
+    Date(String),
     /// It waits at the gate, then it goes on.
     Hold(Arc<Gate>),
 }
@@ -77,6 +79,7 @@ impl Fault {
             Fault::StallBody => "stall in mid-body".into(),
             Fault::Drip { .. } => "slow drip".into(),
             Fault::Garbage => "garbage".into(),
+            Fault::Date(_) => "wrong date".into(),
             Fault::Hold(_) => "held".into(),
         }
     }
@@ -214,6 +217,10 @@ impl Exchange {
             Fault::Garbage => {
                 // Another byte in each place.
                 body.iter_mut().for_each(|byte| *byte ^= 0x5a);
+                self.answer(&head, &body).await
+            }
+            Fault::Date(date) => {
+                let head = without(&head, |name| name == "date") + &format!("\r\nDate: {date}");
                 self.answer(&head, &body).await
             }
             _ => self.answer(&head, &body).await,

@@ -86,6 +86,13 @@ impl World {
         daemon::command(self.dir.path(), &self.settings).args(arguments).output().unwrap()
     }
 
+    /// A line for the shell, in the environment that commands of this world have.
+    pub fn shell(&self, line: &str) -> std::process::Command {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", line]).current_dir(self.dir.path()).env_clear().envs(self.settings.iter().cloned());
+        shell
+    }
+
     /// Standard output of a command that succeeds.
     pub fn must(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments);

@@ -6,9 +6,16 @@ use std::time::Duration;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::Value;
 
+use super::super::arn::QueueArn;
+
 /// The settings and the backlog of a queue. What SQS does not say is 0 or `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueAttributes {
+    pub arn: Option<QueueArn>,
+    /// Who may send to it, as written.
+    pub policy: Option<String>,
+    /// The KMS key that messages are encrypted with, by its id, ARN or alias. None: by a key of SQS itself, or not.
+    pub kms_key: Option<String>,
     /// The queue's own default; each receive names its own.
     pub visibility: Duration,
     /// After which a message is dropped, read or not.
@@ -29,11 +36,13 @@ pub struct Redrive {
     pub receive_count_max: u32,
 }
 
-const NAMES: [QueueAttributeName; 6] = [
+const NAMES: [QueueAttributeName; 8] = [
     QueueAttributeName::VisibilityTimeout,
     QueueAttributeName::MessageRetentionPeriod,
     QueueAttributeName::RedrivePolicy,
     QueueAttributeName::QueueArn,
+    QueueAttributeName::Policy,
+    QueueAttributeName::KmsMasterKeyId,
     QueueAttributeName::ApproximateNumberOfMessages,
     QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
 ];
@@ -47,7 +56,11 @@ impl QueueAttributes {
     pub(super) fn of(attributes: &HashMap<QueueAttributeName, String>) -> Self {
         let text = |name: QueueAttributeName| attributes.get(&name).map(String::as_str);
         let number = |name| text(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        let text_or_none = |name| text(name).filter(|text| !text.is_empty()).map(str::to_owned);
         Self {
+            arn: text(QueueAttributeName::QueueArn).and_then(QueueArn::parse),
+            policy: text_or_none(QueueAttributeName::Policy),
+            kms_key: text_or_none(QueueAttributeName::KmsMasterKeyId),
             visibility: Duration::from_secs(number(QueueAttributeName::VisibilityTimeout)),
             retention: Duration::from_secs(number(QueueAttributeName::MessageRetentionPeriod)),
             fifo: text(QueueAttributeName::QueueArn).is_some_and(|arn| arn.ends_with(".fifo")),

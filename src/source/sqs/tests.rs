@@ -124,6 +124,9 @@ async fn queue_tells_of_itself() {
     emulator.send("hello").await;
     let attributes = open(&emulator).await.attributes().await.unwrap().unwrap();
     let expected = QueueAttributes {
+        arn: crate::source::QueueArn::of_url(&emulator.settings.url, "us-east-1"),
+        policy: None,
+        kms_key: None,
         visibility: Duration::from_secs(30),
         retention: Duration::from_secs(4 * 24 * 60 * 60),
         fifo: false,
