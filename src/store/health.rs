@@ -15,21 +15,25 @@ use crate::model::health::{HealthFact, HealthLevel, bad, good, judged};
 impl SqlStore {
     /// The server's version, settings and clock, our privileges (as far as the server tells), the schema and the metadata.
     pub async fn health(&self) -> Result<Vec<HealthFact>, StoreError> {
+        let schema = self.schema_fact().await;
+        let must_migrate = !schema.fix.is_empty();
         let mut session = self.session().await?;
-        let outcome =
-            if session.dialect().is_sqlite() { sqlite(&mut session).await } else { self.mysql(&mut session).await };
+        let outcome = match session.dialect().is_sqlite() {
+            true => sqlite(&mut session).await,
+            false => self.mysql(&mut session, must_migrate).await,
+        };
         let facts = self.give_back(session, outcome).await;
         let mut facts = facts?;
-        facts.push(self.schema_fact().await);
+        facts.push(schema);
         facts.push(self.metadata_fact().await);
         Ok(facts)
     }
 
-    async fn mysql(&self, session: &mut Session) -> SqlResult<Vec<HealthFact>> {
+    async fn mysql(&self, session: &mut Session, must_migrate: bool) -> SqlResult<Vec<HealthFact>> {
         let mut facts = server(session).await?;
         let ours = self.tables().into_iter().filter(|table| table.role == Role::Books);
         let names: Vec<String> = ours.map(|table| table.name).collect();
-        facts.push(Granted::read(session).await?.fact(&names));
+        facts.push(Granted::read(session).await?.fact(&names, must_migrate));
         Ok(facts)
     }
 

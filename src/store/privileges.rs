@@ -34,23 +34,21 @@ impl Granted {
     }
 
     /// Grants of single columns do not count. Those of roles are not resolved: with a role, what is missing is a warning.
-    pub fn fact(&self, tables: &[String]) -> HealthFact {
+    /// What `migrate` needs is missed only when it has something to do.
+    pub fn fact(&self, tables: &[String], must_migrate: bool) -> HealthFact {
         const NAME: &str = "privileges";
         let missing = |wanted: &[&'static str]| -> Vec<&'static str> {
             wanted.iter().filter(|privilege| !self.has(privilege, tables)).copied().collect()
         };
         let (run, migrate) = (missing(&RUN), missing(&MIGRATE));
         let database = &self.database;
-        if run.is_empty() {
-            return good(
-                NAME,
-                match migrate.as_slice() {
-                    [] => format!("enough for `run` and `migrate` on {database}"),
-                    migrate => {
-                        format!("enough for `run` on {database}; `migrate` needs {} besides", migrate.join(", "))
-                    }
-                },
-            );
+        let lacking = if must_migrate { [run.as_slice(), &migrate].concat() } else { run };
+        if lacking.is_empty() {
+            let detail = match migrate.as_slice() {
+                [] => format!("enough for `run` and `migrate` on {database}"),
+                migrate => format!("enough for `run` on {database}; `migrate` needs {} besides", migrate.join(", ")),
+            };
+            return good(NAME, detail);
         }
         let has_role = self.grants.iter().any(|grant| !grant.contains(" ON "));
         let (level, advice) = match has_role {
@@ -59,8 +57,8 @@ impl Granted {
             }
             false => (HealthLevel::Failure, "grant them, as the database's administrator"),
         };
-        let detail = format!("{} has no {} on {database}", self.user, run.join(", "));
-        bad(NAME, level, detail, advice).fixed_by(self.statement(&run))
+        let detail = format!("{} has no {} on {database}", self.user, lacking.join(", "));
+        bad(NAME, level, detail, advice).fixed_by(self.statement(&lacking))
     }
 
     fn statement(&self, privileges: &[&str]) -> String {
@@ -188,7 +186,7 @@ mod tests {
     #[case(&["GRANT SELECT (`a`), INSERT, UPDATE ON `ads_prod`.* TO `x`"], HealthLevel::Failure, "no SELECT on")]
     #[case(&["GRANT `writers`@`%` TO `x`"], HealthLevel::Warning, "SELECT, INSERT, UPDATE")]
     fn missing_privileges_are_named(#[case] grants: &[&str], #[case] level: HealthLevel, #[case] detail: &str) {
-        let fact = granted(grants).fact(&["report_ad".into(), "a`b".into()]);
+        let fact = granted(grants).fact(&["report_ad".into(), "a`b".into()], false);
         assert!(fact.level == level && fact.detail.contains(detail), "{fact:?}");
     }
 
@@ -210,7 +208,9 @@ mod tests {
 
     #[test]
     fn statement_grants_what_is_missing_and_no_more() {
-        let fact = granted(&["GRANT SELECT ON `ads_prod`.* TO `x`"]).fact(&["report_ad".into()]);
+        let granted = granted(&["GRANT SELECT, CREATE ON `ads_prod`.* TO `x`"]);
+        assert!(granted.fact(&[], true).fix.starts_with("GRANT INSERT, UPDATE, ALTER ON "));
+        let fact = granted.fact(&["report_ad".into()], false);
         assert_eq!(fact.fix, r"GRANT INSERT, UPDATE ON `ads\_prod`.* TO 'xc2'@'10.0.%';");
     }
 }

@@ -1,5 +1,8 @@
 //! `check` finds what is wrong with a real account and a real server, and the line that it prints to paste does away with it.
 
+use std::path::Path;
+use std::process::Command;
+
 use aws_sdk_s3::types::{
     BucketVersioningStatus, Event, FilterRule, FilterRuleName, NotificationConfigurationFilter, QueueConfiguration,
     S3KeyFilter, VersioningConfiguration,
@@ -43,17 +46,22 @@ fn paste(world: &World, report: &Value, name: &str) {
 }
 
 pub fn paste_line(world: &World, line: &str) {
-    let bin = world.dir.path().join("bin");
+    run_line(world.dir.path(), world.shell(line), line);
+}
+
+/// Runs a shell whose PATH has this program and the tool of AWS; what it says.
+pub fn run_line(dir: &Path, mut shell: Command, line: &str) -> String {
+    let bin = dir.join("bin");
     std::fs::create_dir_all(&bin).unwrap();
     // Its first version does not read AWS_ENDPOINT_URL for queues.
     let wrapper = format!("#!/bin/sh\nexec '{}' --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"\n", aws().display());
     std::fs::write(bin.join("aws"), wrapper).unwrap();
     std::fs::set_permissions(bin.join("aws"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_xc2-analyzer")).parent().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_xc2-analyzer")).parent().unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
-    let path = format!("{}:{}:{path}", bin.display(), program.display());
-    let output = world.shell(line).env("PATH", path).output().unwrap();
+    let output = shell.env("PATH", format!("{}:{}:{path}", bin.display(), program.display())).output().unwrap();
     assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// The command line tool of AWS, beside the tests' Python or in PATH.
@@ -302,6 +310,7 @@ async fn database_and_tables_that_are_not_there_are_made_by_pasting_what_is_prin
     server.run(fact(&report, "store")["fix"].as_str().unwrap()).await;
     let report = checked(&world, &[]);
     assert_fact(&report, "schema", "failure", "statements are still to be executed, the first: CREATE TABLE");
+    assert_fact(&report, "privileges", "ok", "");
     assert_eq!(fact(&report, "schema")["fix"], "xc2-analyzer migrate");
     paste(&world, &report, "schema");
     let report = checked(&world, &[]);

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::corpus::Corpus;
-use crate::daemon::command;
+use crate::daemon::{Daemon, command};
+use crate::database::Database;
+use crate::moto::Moto;
 use crate::world::{Kind, World};
 
 const URL: &str = "https://sqs.ap-northeast-2.amazonaws.com/210987654321/ad-logs";
@@ -136,4 +138,76 @@ async fn shown_pipelines_set_up_an_account_from_nothing() {
     assert_eq!(world.cloud.queue_depth().await.0, before + 1);
     let text = String::from_utf8(world.command(&["check"]).stdout).unwrap();
     assert!(text.contains("ok       queue's policy: ") && text.contains("ok       notification: "), "{text}");
+}
+
+/// An account that is set up as the documents say, and a user who may do what the printed policy allows and nothing else.
+const ACCOUNT: &str = r#"
+exec >/dev/null
+aws sqs create-queue --queue-name ad-logs
+aws sqs create-queue --queue-name ad-logs-dead-letters
+aws s3api create-bucket --bucket ad-logs-bucket
+xc2-analyzer print queue-policy --attributes --bucket ad-logs-bucket |
+    aws sqs set-queue-attributes --queue-url "$XC2__SOURCE__URL" --attributes file:///dev/stdin
+xc2-analyzer print notification --bucket ad-logs-bucket |
+    aws s3api put-bucket-notification-configuration --bucket ad-logs-bucket --notification-configuration file:///dev/stdin
+aws s3api put-object --bucket ad-logs-bucket --key logs/1.pkl.gz --body object
+aws iam create-user --user-name xc2
+xc2-analyzer print iam-policy --bucket ad-logs-bucket |
+    aws iam put-user-policy --user-name xc2 --policy-name xc2-analyzer --policy-document file:///dev/stdin
+xc2-analyzer migrate
+aws iam create-access-key --user-name xc2 --output json >key.json
+"#;
+
+#[tokio::test]
+async fn printed_policy_is_enough_to_check_and_to_run_and_allows_nothing_else() {
+    let corpus = Corpus::make(&["--seed", "84", "--files", "1", "--rows", "10", "--no-broken"]);
+    // Of its own: permissions are enforced for all who use it.
+    let moto = Moto::start();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("object"), corpus.objects.values().next().unwrap()).unwrap();
+    let mut environment: Vec<(String, String)> =
+        moto.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let mut set = |name: &str, value: String| {
+        environment.retain(|(known, _)| known != name);
+        environment.push((name.to_owned(), value));
+        environment.clone()
+    };
+    set("AWS_DEFAULT_REGION", "us-east-1".into());
+    set("XC2__SOURCE__URL", format!("{}/123456789012/ad-logs", moto.endpoint()));
+    set("XC2__SOURCE__PREFIX", "logs/".into());
+    set("XC2__SOURCE__LONG_POLL", "1s".into());
+    let before = set("XC2__STORE__URL", "sqlite:xc2.db".into());
+    let shell = |line: &str, environment: &[(String, String)]| {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-ec", line]).current_dir(dir.path()).env_clear().envs(environment.iter().cloned());
+        shell
+    };
+    crate::check_fixes::run_line(dir.path(), shell(ACCOUNT, &before), ACCOUNT);
+    let database = Database::Sqlite { path: dir.path().join("xc2.db") };
+    database.insert_metadata(&corpus.metadata).await;
+    let key: Value = serde_json::from_str(&std::fs::read_to_string(dir.path().join("key.json")).unwrap()).unwrap();
+    let key = |name: &str| key["AccessKey"][name].as_str().unwrap().to_owned();
+    set("AWS_ACCESS_KEY_ID", key("AccessKeyId"));
+    let limited = set("AWS_SECRET_ACCESS_KEY", key("SecretAccessKey"));
+    moto.enforce_permissions();
+
+    let output = command(dir.path(), &limited).args(["check"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("we are arn:aws:iam::123456789012:user/xc2"), "{text}");
+    for name in ["queue", "queue's policy", "notification", "bucket", "object"] {
+        assert!(text.contains(&format!("ok       {name}: ")), "{name}: {text}");
+    }
+    let mut daemon = Daemon::start(dir.path(), &limited);
+    let began = std::time::Instant::now();
+    while database.number("SELECT COUNT(*) FROM processed_object").await == 0 {
+        assert!(daemon.is_running() && began.elapsed().as_secs() < 120, "nothing was counted: {}", daemon.log());
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!(daemon.stop().await.success());
+    for more in
+        ["sqs purge-queue --queue-url $XC2__SOURCE__URL", "s3api put-object --bucket ad-logs-bucket --key logs/2"]
+    {
+        let line = format!("! aws {more}");
+        crate::check_fixes::run_line(dir.path(), shell(&line, &limited), &line);
+    }
 }

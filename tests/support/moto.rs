@@ -94,6 +94,16 @@ impl Moto {
         ]
     }
 
+    /// From here on, whoever has no policy that allows it is denied.
+    pub fn enforce_permissions(&self) {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        let head = "POST /moto-api/reset-auth HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain";
+        write!(stream, "{head}\r\nContent-Length: 1\r\nConnection: close\r\n\r\n0").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
     /// A bare HTTP request, and the whole answer to it; `None` without an answer.
     fn request(&self, method: &str, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()?;
