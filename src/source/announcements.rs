@@ -125,7 +125,7 @@ fn announcement(to: &str, events: &[Event], filter: Option<&NotificationConfigur
     Announcement {
         to: to.to_owned(),
         events: events.iter().map(|event| event.as_str().to_owned()).collect(),
-        filter: Filter { prefix: value("prefix"), suffix: value("suffix") },
+        filter: Filter { prefix: value("prefix"), suffix: value("suffix"), aside: None },
     }
 }
 
