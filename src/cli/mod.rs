@@ -2,6 +2,7 @@
 //! everything else to standard error.
 
 mod audit;
+mod backfill;
 mod check;
 mod demo;
 mod destination;
@@ -15,6 +16,7 @@ mod print;
 mod progress;
 mod report;
 mod run;
+mod signals;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -47,6 +49,8 @@ enum Command {
     Demo(demo::Args),
     /// Run the daemon: count what the queue announces, until SIGTERM
     Run(run::Args),
+    /// Count what lies in a bucket or a folder and is not counted yet, or say what that is
+    Backfill(backfill::Args),
     /// Verify configuration, machine, queue, buckets, database and schema: one line each, ok, or the line that fixes it
     Check(check::Args),
     /// Print what this configuration needs elsewhere: policies, notification, unit, task; and the configuration itself
@@ -186,6 +190,7 @@ async fn dispatch(command: Command, config: Config, file: Option<PathBuf>) -> Re
     match command {
         Command::Demo(args) => demo::run(args, config).await,
         Command::Run(args) => run::run(args, config).await,
+        Command::Backfill(args) => backfill::run(args, config).await,
         Command::Check(args) => check::run(args, config, file).await,
         Command::Print(command) => print::run(&command, &config, file.as_deref()),
         Command::Migrate(args) => migrate::run(args, config).await,

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
-use super::{CliError, io_error, open};
+use super::signals::stop_on_signals;
+use super::{CliError, open};
 use crate::config::{Config, ConfigError};
 use crate::notice::{Channels, Dispatcher, OutageCount};
-use crate::pipeline::{self, PipelineError, Shutdown, Tally};
+use crate::pipeline::{self, PipelineError, Reconciler, Shutdown, Tally};
 use crate::source::SourceSettings;
 use crate::store::SqlStore;
 use crate::telemetry::alert;
@@ -20,7 +20,7 @@ pub struct Args {}
 
 pub async fn run(Args {}: Args, config: Config) -> Result<(), CliError> {
     let source = config.source()?;
-    let store = open::store(&config).await?;
+    let store = Arc::new(open::store(&config).await?);
     store.verify_schema().await?;
     let (queue, objects) = open::source(&source).await?;
     info!(
@@ -32,10 +32,20 @@ pub async fn run(Args {}: Args, config: Config) -> Result<(), CliError> {
     );
     let shutdown = Shutdown::default();
     stop_on_signals(&shutdown, config.shutdown_grace)?;
-    let (store, tally) = (Arc::new(store), Arc::new(Tally::default()));
+    let tally = Arc::new(Tally::default());
     let notices = Notices::start(&config, &source, &store, &tally).await?;
     let job = Arc::new(config.pipeline);
+    // It ends with the daemon; the daemon does not end with it.
+    let beside = shutdown.child();
+    let reconciling = config.reconcile.map(|settings| {
+        let reconciler = Reconciler::new(settings, store.clone(), &job, tally.clone());
+        tokio::spawn(reconciler.run(beside.clone()))
+    });
     let result = pipeline::run(queue, objects, store, job, tally.clone(), shutdown).await;
+    beside.stop();
+    if let Some(Err(panic)) = futures::future::OptionFuture::from(reconciling).await {
+        error!(%panic, "reconciling had ended by itself");
+    }
     notices.stop().await;
     let done = tally.read();
     info!(
@@ -100,29 +110,4 @@ fn halted(error: PipelineError) -> CliError {
     error!(%error, "can't go on; everything unfinished is returned to the queue");
     alert::halt(&error.to_string());
     CliError::from(error)
-}
-
-/// The first SIGTERM or SIGINT asks for an orderly end within `grace`; a second one ends the process at once, which
-/// loses nothing either: what was not acknowledged comes back.
-pub fn stop_on_signals(shutdown: &Shutdown, grace: Duration) -> Result<(), CliError> {
-    const INTERRUPTED: i32 = 130;
-    let mut terminate = signal(SignalKind::terminate()).map_err(io_error("listen for SIGTERM"))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(io_error("listen for SIGINT"))?;
-    let shutdown = shutdown.clone();
-    tokio::spawn(async move {
-        let mut asked = async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
-        asked().await;
-        info!(grace_seconds = grace.as_secs(), "asked to stop: finishing what is in flight");
-        shutdown.stop();
-        tokio::select! {
-            () = tokio::time::sleep(grace) => {
-                warn!("the grace is over: returning what is unfinished to the queue");
-                shutdown.abandon();
-            }
-            () = asked() => std::process::exit(INTERRUPTED),
-        }
-        asked().await;
-        std::process::exit(INTERRUPTED);
-    });
-    Ok(())
 }

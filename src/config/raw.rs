@@ -24,6 +24,7 @@ sections! {
         failed: Failed,
         run: Run,
         display: Display,
+        reconcile: Reconcile,
         telemetry: Telemetry,
         notice: Notice,
         measure: Vec<MeasureSpec>,
@@ -93,6 +94,13 @@ sections! {
     }
     Display {
         language: String,
+    }
+    Reconcile {
+        url: String,
+        interval: SignedDuration,
+        min_age: SignedDuration,
+        lookback: SignedDuration,
+        action: String,
     }
     Telemetry {
         level: String,

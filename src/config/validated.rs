@@ -11,7 +11,7 @@ use super::ConfigError;
 use super::raw::{self, Raw};
 use crate::model::{Dimension, DimensionKind, Language, Limits, LogSchema, Secret};
 use crate::notice::NoticeSettings;
-use crate::pipeline::{Job, Rules};
+use crate::pipeline::{Job, ReconcileAction, ReconcileSettings, Rules};
 use crate::report::Plan;
 use crate::source::{CopyTarget, Filter, SourceSettings, SourceUrl};
 use crate::store::StoreSettings;
@@ -29,6 +29,10 @@ pub struct Config {
     pub language: Language,
     pub notice: NoticeSettings,
     pub shutdown_grace: Duration,
+    /// `None` when no URL is given.
+    pub reconcile: Option<ReconcileSettings>,
+    /// [`ReconcileSettings::min_age`], which also `backfill --reconcile` of another URL goes by.
+    pub reconcile_min_age: Duration,
     /// `None` when it is left empty: only some commands need a source.
     source_url: Option<SourceUrl>,
     /// Everything of the source but where it is.
@@ -92,6 +96,7 @@ pub(super) fn validate(raw: Raw) -> Result<Config, ConfigError> {
     };
     let notice = super::notice::notice(raw.notice.clone())?;
     let (source, shutdown_grace) = (source(&raw.source, &raw.failed)?, shutdown_grace(&raw)?);
+    let (reconcile, reconcile_min_age) = reconcile(&raw.reconcile, &source)?;
     Ok(Config {
         pipeline: job(&raw, &plan)?,
         max_reject_ratio: raw.log.max_reject_ratio,
@@ -100,6 +105,8 @@ pub(super) fn validate(raw: Raw) -> Result<Config, ConfigError> {
         language: language(&raw.display)?,
         telemetry: telemetry(raw.telemetry)?,
         shutdown_grace,
+        reconcile,
+        reconcile_min_age,
         source,
         source_url,
         plan,
@@ -153,6 +160,35 @@ fn shutdown_grace(raw: &Raw) -> Result<Duration, ConfigError> {
         return Err(wrong("run.shutdown_grace", "must be longer than source.long_poll, which a stop waits for".into()));
     }
     Ok(grace)
+}
+
+/// And its minimum age, also without a URL.
+fn reconcile(
+    raw: &raw::Reconcile,
+    source: &SourceSettings,
+) -> Result<(Option<ReconcileSettings>, Duration), ConfigError> {
+    const TEN_YEARS: Duration = Duration::from_secs(3650 * 86_400);
+    let action = match raw.action.as_str() {
+        "report" => ReconcileAction::Report,
+        "count" => ReconcileAction::Count,
+        other => return Err(wrong("reconcile.action", format!("{other:?} is neither \"report\" nor \"count\""))),
+    };
+    let interval = duration("reconcile.interval", raw.interval, TEN_YEARS)?;
+    let min_age = duration("reconcile.min_age", raw.min_age, TEN_YEARS)?;
+    let lookback = duration("reconcile.lookback", raw.lookback, TEN_YEARS)?;
+    if lookback < min_age.saturating_add(interval) {
+        let problem = "must be at least min_age and interval together, or objects would never be looked at";
+        return Err(wrong("reconcile.lookback", problem.into()));
+    }
+    let url = match raw.url.trim() {
+        "" => return Ok((None, min_age)),
+        url => SourceUrl::parse(url).map_err(|problem| wrong("reconcile.url", problem))?,
+    };
+    if let SourceUrl::Sqs(_) = url {
+        return Err(wrong("reconcile.url", "is a queue: give the s3://bucket/prefix that it announces".into()));
+    }
+    let source = SourceSettings { url, ..source.clone() };
+    Ok((Some(ReconcileSettings { source, interval, min_age, lookback, action }), min_age))
 }
 
 /// Below some seconds the heartbeat, a third of it, would race with ordinary delays.

@@ -19,7 +19,9 @@ mod deliveries;
 pub mod inspect;
 mod outage;
 mod poller;
+mod reconcile;
 mod retry;
+mod scan;
 mod shutdown;
 mod snapshots;
 mod tally;
@@ -36,6 +38,8 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 pub use count::Rules;
+pub use reconcile::{ReconcileAction, ReconcileSettings, Reconciled, Reconciler};
+pub use scan::{Scan, Scanned, Scope, Uncounted, fill};
 pub use shutdown::Shutdown;
 pub use tally::{Tallied, Tally};
 

@@ -149,10 +149,15 @@ impl Poller {
     }
 }
 
+/// The key under which a message that names no object is listed as failed.
+pub(super) fn message_key(message_id: &str) -> String {
+    format!("message:{message_id}")
+}
+
 fn unreadable(delivery: &Delivery, reason: &str) -> FailedObject {
     FailedObject {
         bucket: String::new(),
-        key: format!("message:{}", delivery.message_id),
+        key: message_key(&delivery.message_id),
         generation: None,
         kind: FailureKind::Notification,
         reason: reason.to_owned(),

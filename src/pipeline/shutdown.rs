@@ -15,6 +15,11 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
+    /// Is asked whatever this one is asked, and may be asked more without this one.
+    pub fn child(&self) -> Shutdown {
+        Shutdown { stop: self.stop.child_token(), abandon: self.abandon.child_token() }
+    }
+
     /// Take no new work; finish what is there.
     pub fn stop(&self) {
         self.stop.cancel();

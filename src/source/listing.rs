@@ -1,67 +1,71 @@
-//! A queue that is made of what lies in a bucket or a folder, for reading it once.
+//! A queue that is made of what lies in a bucket or a folder, for reading it once, and the pages that it is made of.
 //!
 //! Each object is one delivery. Nothing is stored outside of this process: what is not acknowledged when it ends is
 //! listed again the next time, and the ledger knows what has been counted.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use crate::model::delivery::Content;
 use crate::model::{Delivery, ObjectRef, Receipt};
 
-use super::aws::s3_client;
-use super::notification::Filter;
 use super::queue::{Queue, QueueError, ReceiptOutcome, Received};
-use super::settings::{SourceSettings, SourceUrl};
+use super::settings::SourceSettings;
 
 mod bucket;
 mod folder;
+mod key_date;
+mod pages;
+mod selection;
 #[cfg(test)]
 mod tests;
+
+pub use key_date::date_in_key;
+pub use pages::{Found, ObjectPages, Page};
+pub use selection::{Choice, DateBy, DateRange, Selection};
 
 /// How long `receive` waits for something to be released, before it says that there is nothing for now.
 const LONG_POLL: Duration = Duration::from_secs(20);
 
-/// One thing that was found. What can't be an object is a message too: it is listed as failed, not passed over.
-struct Found {
-    /// As a person knows it.
-    name: String,
-    content: Content,
-}
-
-impl Found {
-    fn object(object: ObjectRef) -> Self {
-        Self { name: object.to_string(), content: Content::Objects(vec![object]) }
-    }
-}
-
-/// Where the listing goes on. A step either brings a page and moves on, or fails and stays.
-enum Pages {
+/// Where the next objects come from.
+enum Feed {
     /// Everything is known already.
     Done,
-    Folder(folder::Walk),
-    Bucket(bucket::Pages),
+    Pages(ObjectPages),
+    /// Somebody else lists, and sends what is wanted of it.
+    Channel(mpsc::Receiver<Vec<Found>>),
 }
 
-impl Pages {
-    /// The next page, in order; `None` after the last. Not to be lost: what it brings is not listed again.
-    async fn next(&mut self, url: &str) -> Result<Option<Vec<Found>>, QueueError> {
-        let page = match self {
-            Pages::Done => Ok(None),
-            Pages::Folder(walk) => walk.next(url).await,
-            Pages::Bucket(pages) => pages.next(url).await,
-        }?;
-        if page.is_none() {
-            *self = Pages::Done;
-        }
-        Ok(page)
+/// What one step of a feed brought.
+enum Step {
+    Found(Vec<Found>),
+    /// Nothing yet.
+    Waited,
+    End,
+}
+
+impl Feed {
+    /// The next objects, in order; waits for those of somebody else until `deadline`. Not to be lost: what it brings
+    /// does not come again.
+    async fn next(&mut self, deadline: Instant) -> Result<Step, QueueError> {
+        let found = match self {
+            Feed::Done => None,
+            Feed::Pages(pages) => pages.next().await?.map(|page| page.found),
+            Feed::Channel(fed) => match tokio::time::timeout_at(deadline, fed.recv()).await {
+                Ok(fed) => fed,
+                Err(_) => return Ok(Step::Waited),
+            },
+        };
+        let Some(found) = found else {
+            *self = Feed::Done;
+            return Ok(Step::End);
+        };
+        Ok(Step::Found(found))
     }
 }
 
@@ -72,11 +76,10 @@ impl Pages {
 pub struct Listing {
     url: String,
     /// Held while a page is read, so that two receivers do not read the same one.
-    pages: tokio::sync::Mutex<Pages>,
+    feed: tokio::sync::Mutex<Feed>,
     state: Mutex<State>,
     /// A delivery was released or acknowledged.
     changed: Notify,
-    filter: Filter,
 }
 
 #[derive(Default)]
@@ -97,49 +100,33 @@ impl Listing {
     /// The listing of `settings.url`, filtered by `settings.filter`. A folder has to exist; a bucket is asked with the
     /// first `receive`.
     pub async fn open(settings: &SourceSettings) -> Result<Self, QueueError> {
-        let filter = settings.filter.clone();
-        match &settings.url {
-            SourceUrl::Folder(path) => Self::of_folder(path, filter),
-            SourceUrl::Bucket { bucket, prefix } => {
-                let refused = |problem| QueueError::Refused { url: settings.url.to_string(), problem };
-                let client = s3_client(settings).await.map_err(refused)?;
-                Ok(Self::of_bucket(client, bucket, prefix, filter))
-            }
-            SourceUrl::Sqs(url) => {
-                Err(QueueError::Refused { url: url.clone(), problem: "a queue can't be listed".into() })
-            }
-        }
+        Ok(Self::of_pages(ObjectPages::open(settings).await?))
     }
 
     /// These objects, in this order, one delivery each, the same one twice when it is there twice.
     pub fn of(objects: Vec<ObjectRef>) -> Self {
-        let listing = Self::with("a list of objects".into(), Pages::Done, Filter::default());
-        listing.add(objects.into_iter().map(Found::object).collect());
+        let listing = Self::with("a list of objects".into(), Feed::Done);
+        listing.add(objects.into_iter().map(|object| Found::new(object, None)).collect());
         listing
     }
 
-    /// The files below `path`, in the order of their keys; hidden ones are not listed, nor is what links to folders hold.
-    pub fn of_folder(path: &Path, filter: Filter) -> Result<Self, QueueError> {
-        let walk = folder::Walk::start(path)?;
-        Ok(Self::with(walk.root.clone(), Pages::Folder(walk), filter))
+    /// Everything of `pages`.
+    pub fn of_pages(pages: ObjectPages) -> Self {
+        Self::with(pages.url().to_owned(), Feed::Pages(pages))
     }
 
-    pub(super) fn of_bucket(client: aws_sdk_s3::Client, bucket: &str, prefix: &str, filter: Filter) -> Self {
-        let pages = bucket::Pages::start(client, bucket, prefix);
-        Self::with(format!("s3://{bucket}/{prefix}"), Pages::Bucket(pages), filter)
+    /// What somebody who lists `url` sends on. The end is when all of it is acknowledged and nobody can send any more.
+    pub fn fed(url: &str, found: mpsc::Receiver<Vec<Found>>) -> Self {
+        Self::with(url.to_owned(), Feed::Channel(found))
     }
 
-    fn with(url: String, pages: Pages, filter: Filter) -> Self {
-        let pages = tokio::sync::Mutex::new(pages);
-        Self { url, pages, state: Mutex::default(), changed: Notify::new(), filter }
+    fn with(url: String, feed: Feed) -> Self {
+        let feed = tokio::sync::Mutex::new(feed);
+        Self { url, feed, state: Mutex::default(), changed: Notify::new() }
     }
 
     fn add(&self, page: Vec<Found>) {
-        let passes = |found: &Found| match &found.content {
-            Content::Objects(objects) => objects.iter().all(|object| self.filter.passes(object)),
-            Content::Unreadable { .. } => true,
-        };
-        let waiting = page.into_iter().filter(passes).map(|found| Waiting { found: Arc::new(found), attempts: 0 });
+        let waiting = page.into_iter().map(|found| Waiting { found: Arc::new(found), attempts: 0 });
         self.state().ready.extend(waiting);
     }
 
@@ -148,17 +135,18 @@ impl Listing {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lists until something is ready. False when there is nothing more to list.
-    async fn list(&self) -> Result<bool, QueueError> {
-        let mut pages = self.pages.lock().await;
+    /// Lists until something is ready, or the deadline has come. False when there is nothing more to list.
+    async fn list(&self, deadline: Instant) -> Result<bool, QueueError> {
+        let mut feed = self.feed.lock().await;
         loop {
             // Another receiver may have listed while this one waited for the lock.
             if !self.state().ready.is_empty() {
                 return Ok(true);
             }
-            match pages.next(&self.url).await? {
-                Some(page) => self.add(page),
-                None => return Ok(false),
+            match feed.next(deadline).await? {
+                Step::Found(found) => self.add(found),
+                Step::Waited => return Ok(true),
+                Step::End => return Ok(false),
             }
         }
     }
@@ -215,7 +203,7 @@ impl Queue for Listing {
             // Registered before the look at the state: what changes after the look wakes it.
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            let more = self.list().await?;
+            let more = self.list(deadline).await?;
             {
                 let mut state = self.state();
                 if !state.ready.is_empty() {
@@ -225,7 +213,8 @@ impl Queue for Listing {
                     return Ok(Received::End);
                 }
             }
-            if !more && tokio::time::timeout_at(deadline, changed).await.is_err() {
+            // Listed until the deadline, or waited for what is in flight until then.
+            if more || tokio::time::timeout_at(deadline, changed).await.is_err() {
                 return Ok(Received::Deliveries(Vec::new()));
             }
         }

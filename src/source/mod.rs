@@ -28,7 +28,7 @@ pub use arn::QueueArn;
 pub use fetch::{Fetch, FetchError, Fetched, Objects};
 pub use given::{Given, GivenQueue};
 pub use health::{Habits, health};
-pub use listing::Listing;
+pub use listing::{Choice, DateBy, DateRange, Found, Listing, ObjectPages, Selection};
 pub use notification::Filter;
 pub use permissions::{Resources, iam_policy};
 pub use policy::queue_policy;

@@ -4,7 +4,7 @@
 //! reading order: `sql_store` (which connection, which transaction, what an error does to both), `ledger` and `upsert`
 //! (counting), `quarantine` and `settle` (listings), `metadata`, `notices`, `notice_facts` and `outbox` (what people are
 //! told); `schema`, `schema_check` and `migrate` (the tables as data, compared, brought about); `read` (with `report_sql`,
-//! `ranking` and `ratio`), `failed`, `audit` and `health` with `privileges` (looking). Below them `session` has the few verbs that all of them
+//! `ranking` and `ratio`), `failed`, `standing`, `audit` and `health` with `privileges` (looking). Below them `session` has the few verbs that all of them
 //! are written in, `dialect` the SQL that differs, and `mysql` (with `mysql_settings` and `mysql_errors`) and `sqlite`
 //! the connections.
 
@@ -34,6 +34,7 @@ mod settings;
 mod settle;
 mod sql_store;
 mod sqlite;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod upsert;
@@ -57,6 +58,7 @@ pub use schema::{SCHEMA_VERSION, schema_sql};
 pub use settings::{DEFAULT_INVENTORY_QUERY, DEFAULT_MEDIA_QUERY, StoreSettings};
 pub use settle::Decision;
 pub use sql_store::SqlStore;
+pub use standing::Standing;
 
 /// One object's rollup with what the ledger records of it.
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ mod opening;
 mod quarantines;
 mod reading;
 mod schemas;
+mod standings;
 
 #[path = "../../tests/support/mariadb.rs"]
 mod mariadb;

@@ -141,6 +141,18 @@ pub fn notice_refused(receiver: &str, problem: &str) {
     send(&format!("notices refused by the {receiver}"), problem, &[]);
 }
 
+/// Objects lie in the bucket that were not announced, or whose announcement is late.
+pub fn lost_notifications(url: &str, missing: u64) {
+    let facts = [("url", url.to_owned()), ("missing", missing.to_string())];
+    let advice = "see the log for their names; `backfill` counts them";
+    send("lost notifications", &format!("{missing} objects of {url} are not in the books: {advice}"), &facts);
+}
+
+/// The bucket could not be compared with the books.
+pub fn reconcile_failed(url: &str, problem: &str) {
+    send("reconcile failed", problem, &[("url", url.to_owned())]);
+}
+
 /// The program ends because it can't go on.
 pub fn halt(problem: &str) {
     send("halt", problem, &[]);

@@ -2,12 +2,14 @@
 
 use aws_sdk_s3::types::{EncodingType, Object};
 
+use jiff::Timestamp;
+
 use crate::model::{Announced, ObjectRef};
 
 use super::super::aws::{CallFailure, Fault};
 use super::super::notification::{etag, form_decoded};
 use super::super::queue::QueueError;
-use super::{Content, Found};
+use super::Found;
 
 pub(super) struct Pages {
     client: aws_sdk_s3::Client,
@@ -61,7 +63,7 @@ impl Pages {
             Ok(key) => key,
             Err(reason) => {
                 let name = format!("s3://{}/{written}", self.bucket);
-                return Found { name, content: Content::Unreadable { reason } };
+                return Found::unreadable(name, reason);
             }
         };
         let announced = Announced {
@@ -70,6 +72,7 @@ impl Pages {
             sequencer: None,
             bytes: object.size().and_then(|size| u64::try_from(size).ok()),
         };
-        Found::object(ObjectRef { bucket: self.bucket.clone(), key, announced })
+        let modified = object.last_modified().and_then(|at| Timestamp::new(at.secs(), at.subsec_nanos() as i32).ok());
+        Found::new(ObjectRef { bucket: self.bucket.clone(), key, announced }, modified)
     }
 }

@@ -9,11 +9,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use crate::model::{Announced, ObjectRef};
 
 use super::super::fetch::{FOLDER_SCHEME, file_etag};
 use super::super::queue::QueueError;
-use super::{Content, Found};
+use super::Found;
 
 pub(super) struct Walk {
     /// The folder's canonical path.
@@ -128,7 +130,7 @@ fn closed(root: &str, path: &Path) -> Found {
     let name = format!("{root}/{}", path.display());
     let reason = format!("the folder {name} may not be read: grant it, then run this again");
     tracing::warn!(folder = name, "{reason}");
-    Found { name, content: Content::Unreadable { reason } }
+    Found::unreadable(name, reason)
 }
 
 fn found(root: &str, path: &Path) -> Result<Option<Found>, String> {
@@ -147,8 +149,10 @@ fn found(root: &str, path: &Path) -> Result<Option<Found>, String> {
         let reason = format!("the name of the file is not UTF-8: {path:?}");
         tracing::warn!(folder = root, "{reason}");
         // `Debug` escapes each byte that is not text, so the name is not lost.
-        return Ok(Some(Found { name: format!("{root}/{path:?}"), content: Content::Unreadable { reason } }));
+        return Ok(Some(Found::unreadable(format!("{root}/{path:?}"), reason)));
     };
     let announced = Announced { etag: Some(file_etag(&file)), bytes: Some(file.len()), ..Announced::default() };
-    Ok(Some(Found::object(ObjectRef { bucket: format!("{FOLDER_SCHEME}{root}"), key: key.to_owned(), announced })))
+    let modified = file.modified().ok().and_then(|modified| Timestamp::try_from(modified).ok());
+    let object = ObjectRef { bucket: format!("{FOLDER_SCHEME}{root}"), key: key.to_owned(), announced };
+    Ok(Some(Found::new(object, modified)))
 }

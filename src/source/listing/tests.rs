@@ -4,12 +4,19 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::Announced;
+use crate::model::delivery::Content;
+use crate::source::notification::Filter;
+use crate::source::settings::SourceUrl;
 use crate::source::fetch::{Fetch, Objects};
 
 fn numbered(count: usize) -> Listing {
     let object =
         |number: usize| ObjectRef { bucket: "logs".into(), key: number.to_string(), announced: Announced::default() };
     Listing::of((0..count).map(object).collect())
+}
+
+fn folder_listing(path: &std::path::Path, filter: Filter) -> Listing {
+    Listing::of_pages(ObjectPages::of_folder(path, filter).unwrap())
 }
 
 async fn deliveries(listing: &Listing, room: usize) -> Vec<Delivery> {
@@ -98,6 +105,35 @@ async fn waiting_receiver_wakes_by_release_and_by_the_last_acknowledgement() {
     assert_eq!(began.elapsed(), Duration::ZERO, "woken, not by a clock");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_fed_is_handed_out_and_ends_when_nobody_feeds_any_more() {
+    let (feed, fed) = tokio::sync::mpsc::channel(1);
+    let listing = Arc::new(Listing::fed("s3://logs/", fed));
+    let found = |key: &str| {
+        let object = ObjectRef { bucket: "logs".into(), key: key.into(), announced: Announced::default() };
+        Found::new(object, None)
+    };
+    let began = tokio::time::Instant::now();
+    assert_eq!(deliveries(&listing, 1).await.len(), 0, "nothing was fed");
+    assert_eq!(began.elapsed(), LONG_POLL, "for as long as one long poll");
+    feed.send(Vec::new()).await.unwrap();
+    feed.send(vec![found("a"), found("b")]).await.unwrap();
+    let first = deliveries(&listing, 1).await;
+    let second = deliveries(&listing, 5).await;
+    assert_eq!((keys(&first), keys(&second)), (vec!["a".into()], vec!["b".into()]));
+    assert_eq!(&*first[0].body, r#"{"listed_in":"s3://logs/","object":"s3://logs/a"}"#);
+    drop(feed);
+    listing.acknowledge(&receipts(&first)).await.unwrap();
+    let waiting = tokio::spawn({
+        let listing = listing.clone();
+        async move { listing.receive(5).await.unwrap() }
+    });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished(), "one is in flight");
+    listing.acknowledge(&receipts(&second)).await.unwrap();
+    assert!(matches!(waiting.await.unwrap(), Received::End));
+}
+
 #[tokio::test]
 async fn object_that_is_there_twice_is_delivered_twice() {
     let object = ObjectRef { bucket: "logs".into(), key: "a".into(), announced: Announced::default() };
@@ -108,7 +144,7 @@ async fn object_that_is_there_twice_is_delivered_twice() {
 #[tokio::test]
 async fn empty_listing_ends_at_once() {
     let folder = TempDir::new().unwrap();
-    let listing = Listing::of_folder(folder.path(), Filter::default()).unwrap();
+    let listing = folder_listing(folder.path(), Filter::default());
     assert!(matches!(listing.receive(1).await.unwrap(), Received::End));
 }
 
@@ -126,7 +162,7 @@ async fn folder_is_listed_as_s3_would() {
     for path in ["b", "a/d", "a0", "a-b", "a/b/c", "a/b.c", "광고", "a b", ".hidden", "a/.hidden/x", ".git/config"] {
         write(&folder, path);
     }
-    let all = drain(&Listing::of_folder(folder.path(), Filter::default()).unwrap()).await;
+    let all = drain(&folder_listing(folder.path(), Filter::default())).await;
     assert_eq!(keys(&all), expected);
 }
 
@@ -135,7 +171,7 @@ async fn listed_file_can_be_fetched_and_is_known_by_its_path() {
     let folder = TempDir::new().unwrap();
     write(&folder, "2024/a.gz");
     let root = folder.path().canonicalize().unwrap().display().to_string();
-    let listing = Listing::of_folder(&folder.path().join("2024/.."), Filter::default()).unwrap();
+    let listing = folder_listing(&folder.path().join("2024/.."), Filter::default());
     assert_eq!(listing.url(), root);
     let all = drain(&listing).await;
     let Content::Objects(objects) = &all[0].content else { panic!("unreadable") };
@@ -152,8 +188,23 @@ async fn filter_applies_to_keys() {
         write(&folder, path);
     }
     let filter = Filter { prefix: "logs/".into(), suffix: ".gz".into(), aside: None };
-    let all = drain(&Listing::of_folder(folder.path(), filter).unwrap()).await;
+    let all = drain(&folder_listing(folder.path(), filter)).await;
     assert_eq!(keys(&all), ["logs/a.gz"]);
+}
+
+#[tokio::test]
+async fn page_tells_what_was_filtered_and_when_each_file_was_written() {
+    let folder = TempDir::new().unwrap();
+    for path in ["a.gz", "a.csv", "b.csv"] {
+        write(&folder, path);
+    }
+    let filter = Filter { suffix: ".gz".into(), ..Filter::default() };
+    let mut pages = ObjectPages::of_folder(folder.path(), filter).unwrap();
+    let page = pages.next().await.unwrap().unwrap();
+    assert_eq!((page.found.len(), page.filtered), (1, 2));
+    let age = Timestamp::now().duration_since(page.found[0].modified.unwrap());
+    assert!(age.as_secs().abs() < 60, "{age:?}");
+    assert!(pages.next().await.unwrap().is_none());
 }
 
 #[cfg(unix)]
@@ -166,7 +217,7 @@ async fn odd_entries_are_told_not_dropped() {
     std::os::unix::fs::symlink(folder.path().join("a/file"), folder.path().join("link")).unwrap();
     std::os::unix::fs::symlink(folder.path().join("nothing"), folder.path().join("dangling")).unwrap();
     fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"z\xff")), b"x").unwrap();
-    let all = drain(&Listing::of_folder(folder.path(), Filter::default()).unwrap()).await;
+    let all = drain(&folder_listing(folder.path(), Filter::default())).await;
     assert_eq!(keys(&all), ["a/file", "link", r#"the name of the file is not UTF-8: "z\xFF""#]);
     assert!(all[2].body.contains(r#"z\\xFF"#), "{}", all[2].body);
 }
@@ -176,7 +227,7 @@ async fn folder_that_is_none_is_refused() {
     let folder = TempDir::new().unwrap();
     write(&folder, "file");
     for path in ["file", "nothing"] {
-        let refused = Listing::of_folder(&folder.path().join(path), Filter::default());
+        let refused = ObjectPages::of_folder(&folder.path().join(path), Filter::default());
         assert!(matches!(refused, Err(QueueError::Refused { .. })));
     }
 }
@@ -186,7 +237,7 @@ async fn failed_page_is_listed_by_a_later_call() {
     let folder = TempDir::new().unwrap();
     write(&folder, "logs/a");
     let (here, away) = (folder.path().join("logs"), folder.path().join("away"));
-    let listing = Listing::of_folder(&here, Filter::default()).unwrap();
+    let listing = folder_listing(&here, Filter::default());
     fs::rename(&here, &away).unwrap();
     assert!(matches!(listing.receive(1).await, Err(QueueError::Unavailable { .. })), "an unmounted disk, say");
     fs::rename(&away, &here).unwrap();
@@ -199,13 +250,17 @@ async fn more_files_than_a_page_holds_all_come() {
     for number in 0..1005 {
         fs::write(folder.path().join(format!("{number:04}")), b"").unwrap();
     }
-    let all = keys(&drain(&Listing::of_folder(folder.path(), Filter::default()).unwrap()).await);
+    let all = keys(&drain(&folder_listing(folder.path(), Filter::default())).await);
     assert_eq!(all, (0..1005).map(|number| format!("{number:04}")).collect::<Vec<_>>());
 }
 
 mod s3 {
     use super::*;
     use crate::source::emulator::Emulator;
+
+    fn bucket_listing(emulator: &Emulator, bucket: &str, prefix: &str, filter: Filter) -> Listing {
+        Listing::of_pages(ObjectPages::of_bucket(emulator.s3.clone(), bucket, prefix, filter))
+    }
 
     #[tokio::test]
     async fn bucket_is_listed_in_pages_with_what_get_needs() {
@@ -214,7 +269,7 @@ mod s3 {
             emulator.put(key, if key.ends_with('/') { b"" } else { b"x" }).await;
         }
         let filter = Filter { suffix: ".gz".into(), ..Filter::default() };
-        let listing = Listing::of_bucket(emulator.s3.clone(), &emulator.bucket, "logs/", filter);
+        let listing = bucket_listing(&emulator, &emulator.bucket, "logs/", filter);
         assert_eq!(listing.url(), format!("s3://{}/logs/", emulator.bucket));
         let all = drain(&listing).await;
         assert_eq!(keys(&all), ["logs/a.gz", "logs/b+c %41.gz"]);
@@ -243,7 +298,7 @@ mod s3 {
     #[tokio::test]
     async fn bucket_that_does_not_exist_is_refused() {
         let emulator = Emulator::start().await;
-        let listing = Listing::of_bucket(emulator.s3.clone(), "no-such-bucket-here", "", Filter::default());
+        let listing = bucket_listing(&emulator, "no-such-bucket-here", "", Filter::default());
         let error = listing.receive(1).await.unwrap_err();
         assert!(matches!(&error, QueueError::Refused { problem, .. } if problem.contains("NoSuchBucket")), "{error}");
     }
