@@ -67,6 +67,9 @@ fn built_in_defaults_are_valid_and_hold_four_reports() {
 #[case("[notice]\nwebhook = 4711", "config key notice.webhook: must be text in quotes")]
 #[case("[notice]\ntopic_arn = 'reports'", "config key notice.topic_arn: `reports` is not a topic's ARN")]
 #[case("[notice]\nfailures_every = '10ms'", "config key notice.failures_every: must be at least 1s")]
+#[case("[reconcile]\nurl = 'https://sqs.us-east-1.amazonaws.com/1/q'", "config key reconcile.url: is a queue")]
+#[case("[reconcile]\naction = 'fix'", "config key reconcile.action: \"fix\" is neither")]
+#[case("[reconcile]\nlookback = '1h'", "config key reconcile.lookback: must be at least min_age and interval")]
 #[case("store = 1", "store must be a section: [store]")]
 fn mistake_is_named(#[case] text: &str, #[case] message: &str) {
     let error = load_text(text).err().expect("refused").to_string();

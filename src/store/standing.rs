@@ -64,10 +64,7 @@ async fn standings(session: &mut Session, objects: &[(ObjectId, Option<&str>)]) 
 }
 
 /// The ETags under which these objects are listed and not settled; `None` for a listing that is not about one content.
-async fn failed_etags(
-    session: &mut Session,
-    ids: Vec<ObjectId>,
-) -> SqlResult<HashMap<ObjectId, Vec<Option<String>>>> {
+async fn failed_etags(session: &mut Session, ids: Vec<ObjectId>) -> SqlResult<HashMap<ObjectId, Vec<Option<String>>>> {
     let mut failed: HashMap<ObjectId, Vec<Option<String>>> = HashMap::new();
     let mut ids = ids.into_iter();
     for size in chunk_sizes(ids.len(), IDS_MAX) {

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 mod alerts;
+mod backfill;
 mod check;
 mod check_fixes;
 mod commands;

@@ -93,6 +93,12 @@ impl World {
         shell
     }
 
+    /// A command that goes on while the test does.
+    pub fn start(&self, arguments: &[&str], output: std::process::Stdio) -> std::process::Child {
+        let mut command = daemon::command(self.dir.path(), &self.settings);
+        command.args(arguments).stdout(output).stderr(std::process::Stdio::null()).spawn().unwrap()
+    }
+
     /// Standard output of a command that succeeds.
     pub fn must(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments);

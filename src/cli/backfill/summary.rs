@@ -82,7 +82,13 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (done, now) = (&self.done, &self.now);
         let seconds = self.elapsed.as_secs_f64();
-        write!(f, "counted {} ({} rows, {})", plural(done.objects, "object"), thousands(done.rows), HumanBytes(done.bytes))?;
+        write!(
+            f,
+            "counted {} ({} rows, {})",
+            plural(done.objects, "object"),
+            thousands(done.rows),
+            HumanBytes(done.bytes)
+        )?;
         if done.objects > 0 {
             write!(f, " in {seconds:.1} s")?;
         }
@@ -135,7 +141,8 @@ mod tests {
 
     #[test]
     fn end_is_told_with_what_is_left() {
-        let done = Tallied { objects: 7, duplicates: 1, failed: 2, rows: 70_000, acknowledged: 10, ..Tallied::default() };
+        let done =
+            Tallied { objects: 7, duplicates: 1, failed: 2, rows: 70_000, acknowledged: 10, ..Tallied::default() };
         let whole = Summary { before: SCANNED, now: SCANNED, done, elapsed: Duration::from_millis(1500) };
         assert_eq!(
             whole.to_string(),

@@ -86,12 +86,7 @@ impl ObjectPages {
         Ok(Self { url: walk.root.clone(), steps: Steps::Folder(walk), filter })
     }
 
-    pub(in crate::source) fn of_bucket(
-        client: aws_sdk_s3::Client,
-        bucket: &str,
-        prefix: &str,
-        filter: Filter,
-    ) -> Self {
+    pub(in crate::source) fn of_bucket(client: aws_sdk_s3::Client, bucket: &str, prefix: &str, filter: Filter) -> Self {
         let steps = Steps::Bucket(bucket::Pages::start(client, bucket, prefix));
         Self { url: format!("s3://{bucket}/{prefix}"), steps, filter }
     }

@@ -5,9 +5,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::model::Announced;
 use crate::model::delivery::Content;
+use crate::source::fetch::{Fetch, Objects};
 use crate::source::notification::Filter;
 use crate::source::settings::SourceUrl;
-use crate::source::fetch::{Fetch, Objects};
 
 fn numbered(count: usize) -> Listing {
     let object =
