@@ -10,7 +10,7 @@ use super::signals::stop_on_signals;
 use super::{CliError, open};
 use crate::config::{Config, ConfigError};
 use crate::notice::{Channels, Dispatcher, OutageCount};
-use crate::pipeline::{self, PipelineError, Reconciler, Shutdown, Tally};
+use crate::pipeline::{self, PipelineError, Pulse, Reconciler, Shutdown, Tally};
 use crate::source::SourceSettings;
 use crate::store::SqlStore;
 use crate::telemetry::alert;
@@ -41,7 +41,8 @@ pub async fn run(Args {}: Args, config: Config) -> Result<(), CliError> {
         let reconciler = Reconciler::new(settings, store.clone(), &job, tally.clone());
         tokio::spawn(reconciler.run(beside.clone()))
     });
-    let result = pipeline::run(queue, objects, store, job, tally.clone(), shutdown).await;
+    let pulse = Arc::new(Pulse::default());
+    let result = pipeline::run(queue, objects, store, job, tally.clone(), pulse, shutdown).await;
     beside.stop();
     if let Some(Err(panic)) = futures::future::OptionFuture::from(reconciling).await {
         error!(%panic, "reconciling had ended by itself");

@@ -11,7 +11,7 @@ use super::ConfigError;
 use super::raw::{self, Raw};
 use crate::model::{Dimension, DimensionKind, Language, Limits, LogSchema, Secret};
 use crate::notice::NoticeSettings;
-use crate::pipeline::{Job, ReconcileAction, ReconcileSettings, Rules};
+use crate::pipeline::{Bounds, Job, ReconcileAction, ReconcileSettings, Rules};
 use crate::report::Plan;
 use crate::source::{CopyTarget, Filter, SourceSettings, SourceUrl};
 use crate::store::StoreSettings;
@@ -247,7 +247,23 @@ fn job(raw: &Raw, plan: &Arc<Plan>) -> Result<Job, ConfigError> {
         quarantine_overwritten: on_overwrite == "quarantine",
         metadata_refresh: duration("metadata.refresh", raw.metadata.refresh, DAY)?,
         metadata_miss_refresh: duration("metadata.miss_refresh", raw.metadata.miss_refresh, DAY)?,
+        bounds: bounds(&source(&raw.source, &raw.failed)?, &store(raw)?),
     })
+}
+
+/// What the timeouts of one step add up to.
+fn bounds(source: &SourceSettings, store: &StoreSettings) -> Bounds {
+    /// Beside the timeouts: names to look up, credentials to renew.
+    const SLACK: Duration = Duration::from_secs(5);
+    /// A commit's many statements take as long as a few that come close to their timeout; more would be hopeless.
+    const SLOW_STATEMENTS: u32 = 10;
+    let settle = source.connect_timeout + source.read_timeout + SLACK;
+    Bounds {
+        receive: settle + source.long_poll,
+        settle,
+        fetch: source.fetch_timeout + SLACK,
+        transaction: store.connect_timeout + SLOW_STATEMENTS * store.statement_timeout,
+    }
 }
 
 fn rules(raw: &Raw, plan: &Arc<Plan>) -> Result<Rules, ConfigError> {

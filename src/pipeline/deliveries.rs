@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::{Delivery, Receipt};
-use crate::source::visibility::{Lease, Leases};
+use crate::source::visibility::{Beat, Lease, Leases};
 
 /// Names one open delivery within this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +41,16 @@ pub struct Deliveries {
 impl Deliveries {
     pub fn new(leases: Leases, deliveries_max: usize) -> Self {
         Self { leases, places: Arc::new(Semaphore::new(deliveries_max)), register: Mutex::default() }
+    }
+
+    /// What keeps the open ones hidden.
+    pub fn heartbeat(&self) -> Beat {
+        self.leases.beat()
+    }
+
+    /// Deliveries that are not done with.
+    pub fn open_now(&self) -> usize {
+        self.lock().open.len()
     }
 
     /// Waits for a place, then takes as many as are free, up to `max`.

@@ -19,6 +19,7 @@ mod deliveries;
 pub mod inspect;
 mod outage;
 mod poller;
+mod pulse;
 mod reconcile;
 mod retry;
 mod scan;
@@ -38,6 +39,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 pub use count::Rules;
+pub use pulse::{Bounds, Pulse, Stall};
 pub use reconcile::{ReconcileAction, ReconcileSettings, Reconciled, Reconciler};
 pub use scan::{Scan, Scanned, Scope, Uncounted, fill};
 pub use shutdown::Shutdown;
@@ -71,6 +73,8 @@ pub struct Job {
     pub quarantine_overwritten: bool,
     pub metadata_refresh: Duration,
     pub metadata_miss_refresh: Duration,
+    /// How long single steps can take, see [`Pulse`].
+    pub bounds: Bounds,
 }
 
 impl Job {
@@ -117,21 +121,24 @@ pub enum PipelineError {
 pub const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// Runs until `shutdown` says stop, the queue comes to its end, or something can't be gone on with. On return every
-/// delivery is acknowledged or returned to the queue, as far as the queue could be reached.
+/// delivery is acknowledged or returned to the queue, as far as the queue could be reached. What it has done is in `tally`,
+/// what it is doing in `pulse`; both may be read at any time.
 pub async fn run(
     queue: Arc<dyn Queue>,
     objects: Arc<dyn Fetch>,
     store: Arc<dyn Store>,
     job: Arc<Job>,
     tally: Arc<Tally>,
+    pulse: Arc<Pulse>,
     shutdown: Shutdown,
 ) -> Result<Tallied, PipelineError> {
     let outages = Arc::new(Outages::new(tally.clone()));
-    let snapshots = Snapshots::open(store.clone(), outages.clone(), job.metadata_miss_refresh).await?;
+    let snapshots = Snapshots::open(store.clone(), outages.clone(), &job, pulse.part("metadata")).await?;
     let snapshots = Arc::new(snapshots);
     let leases = Leases::start(queue.clone(), HEARTBEAT);
     let heartbeat_stopped = leases.stopped();
     let deliveries = Arc::new(Deliveries::new(leases, job.deliveries_max));
+    pulse.watch(&deliveries);
 
     let (keys, keys_in) = mpsc::channel(job.batch_size);
     let (batches, batches_in) = mpsc::channel(job.workers);
@@ -141,7 +148,7 @@ pub async fn run(
     let copies = Arc::new(copies::Copies::new(objects.clone()));
 
     let mut tasks = JoinSet::new();
-    for _ in 0..job.workers {
+    for number in 1..=job.workers {
         let worker = worker::Worker {
             objects: objects.clone(),
             job: job.clone(),
@@ -152,6 +159,7 @@ pub async fn run(
             batches: batches_in.clone(),
             processed: processed.clone(),
             cells: cells.clone(),
+            pulse: pulse.part(format!("worker {number}")),
         };
         tasks.spawn(worker.run());
     }
@@ -165,9 +173,11 @@ pub async fn run(
         shutdown: shutdown.clone(),
         keys,
         processed,
+        pulse: pulse.part("poller"),
+        bounds: job.bounds,
     };
     tasks.spawn(poller.run());
-    let batcher = batcher::run(keys_in, batches, job.batch_size, job.batch_wait);
+    let batcher = batcher::run(keys_in, batches, job.batch_size, job.batch_wait, pulse.part("batcher"));
     tasks.spawn(async move {
         batcher.await;
         Ok(())
@@ -191,6 +201,7 @@ pub async fn run(
         tally: tally.clone(),
         job: job.clone(),
         shutdown: shutdown.clone(),
+        pulse: pulse.part("writer"),
     };
     let written = AbandonOnDrop(refreshing.clone());
     tasks.spawn(async move {

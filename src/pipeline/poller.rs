@@ -8,13 +8,14 @@ use tracing::{debug, info};
 use super::PipelineError;
 use super::deliveries::{Deliveries, DeliveryNumber};
 use super::outage::{Dependency, Outages};
+use super::pulse::{Bounds, Part};
 use super::retry::Waits;
 use super::shutdown::Shutdown;
 use super::tally::Tally;
 use super::work::{Outcome, Processed, Work};
 use crate::model::delivery::Content;
 use crate::model::{Copied, Delivery, Disposition, FailedObject, FailureKind, ObjectRef, Trace};
-use crate::source::{Queue, Received};
+use crate::source::{Queue, QueueError, Received};
 
 pub struct Poller {
     pub queue: Arc<dyn Queue>,
@@ -25,6 +26,8 @@ pub struct Poller {
     pub keys: mpsc::Sender<Work>,
     /// To the writer: messages that hold nothing to fetch.
     pub processed: mpsc::Sender<Processed>,
+    pub pulse: Arc<Part>,
+    pub bounds: Bounds,
 }
 
 impl Poller {
@@ -36,7 +39,7 @@ impl Poller {
         let mut waits = Waits::new();
         while let Some(places) = self.unless_stopping(self.places()).await {
             // Not cut short by a stop: messages on their way to a receiver that has gone stay hidden for a while.
-            let Some(answer) = self.shutdown.unless_abandoned(self.queue.receive(places.len())).await else { break };
+            let Some(answer) = self.shutdown.unless_abandoned(self.receive(places.len())).await else { break };
             let received = match answer {
                 Ok(received) => received,
                 Err(error) if error.disposition() == Disposition::Retry => {
@@ -67,6 +70,11 @@ impl Poller {
         Ok(())
     }
 
+    async fn receive(&self, room: usize) -> Result<Received, QueueError> {
+        let _step = self.pulse.step("receiving from the queue", self.bounds.receive);
+        self.queue.receive(room).await
+    }
+
     /// Room for deliveries, at a moment when everything that they need is there.
     async fn places(&self) -> Vec<OwnedSemaphorePermit> {
         loop {
@@ -93,6 +101,7 @@ impl Poller {
         if receipts.is_empty() {
             return;
         }
+        let _step = self.pulse.step("returning deliveries to the queue", self.bounds.settle);
         if !matches!(self.shutdown.with_last_words(self.queue.release(&receipts)).await, Some(Ok(_))) {
             info!("messages received during the stop come back after their visibility timeout");
         }

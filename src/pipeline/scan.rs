@@ -213,7 +213,7 @@ pub async fn fill(
     let (pages, fed) = mpsc::channel(1);
     let queue = Arc::new(Listing::fed(scan.url(), fed));
     let counting = async {
-        let counted = run(queue, objects, store, job, tally, shutdown.clone()).await;
+        let counted = run(queue, objects, store, job, tally, Arc::default(), shutdown.clone()).await;
         // However it ended, nobody takes what the scan may still find.
         shutdown.abandon();
         counted

@@ -6,7 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::{info, warn};
 
+use super::Job;
 use super::outage::{Dependency, Outages};
+use super::pulse::Part;
 use super::retry::Waits;
 use super::shutdown::Shutdown;
 use crate::enrich::Snapshot;
@@ -21,6 +23,9 @@ pub struct Snapshots {
     current: Mutex<Arc<Snapshot>>,
     /// One refresh at a time: whoever waited finds a snapshot that is new enough.
     refreshing: tokio::sync::Mutex<()>,
+    pulse: Arc<Part>,
+    /// How long one read takes at most.
+    read_bound: Duration,
 }
 
 impl Snapshots {
@@ -28,7 +33,8 @@ impl Snapshots {
     pub async fn open(
         store: Arc<dyn Store>,
         outages: Arc<Outages>,
-        miss_refresh: Duration,
+        job: &Job,
+        pulse: Arc<Part>,
     ) -> Result<Snapshots, StoreError> {
         let snapshot = read(store.as_ref(), None).await?;
         let (media, inventories) = snapshot.sizes();
@@ -37,7 +43,9 @@ impl Snapshots {
             warn!(media, inventories, "the metadata has no rows: everything will be counted as unmapped");
         }
         let current = Mutex::new(Arc::new(snapshot));
-        Ok(Self { store, outages, miss_refresh, current, refreshing: tokio::sync::Mutex::default() })
+        let refreshing = tokio::sync::Mutex::default();
+        let (miss_refresh, read_bound) = (job.metadata_miss_refresh, job.bounds.transaction);
+        Ok(Self { store, outages, miss_refresh, current, refreshing, pulse, read_bound })
     }
 
     pub fn current(&self) -> Arc<Snapshot> {
@@ -86,7 +94,10 @@ impl Snapshots {
         let mut waits = Waits::new();
         let before = self.current();
         loop {
-            match read(self.store.as_ref(), Some(&before)).await {
+            let step = self.pulse.step("reading the metadata", self.read_bound);
+            let answer = read(self.store.as_ref(), Some(&before)).await;
+            drop(step);
+            match answer {
                 Ok(snapshot) => {
                     self.outages.is_up(Dependency::Metadata);
                     let mut looked_up = missed.clone();

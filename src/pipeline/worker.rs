@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 use super::copies::Copies;
 use super::count::{self, CountError, CountedBody};
 use super::outage::{Dependency, Outages};
+use super::pulse::{Bounds, Part};
 use super::retry::Waits;
 use super::shutdown::Shutdown;
 use super::snapshots::Snapshots;
@@ -34,6 +35,7 @@ pub struct Worker {
     pub processed: mpsc::Sender<Processed>,
     /// Cells that may wait for the writer, over all workers.
     pub cells: Arc<Semaphore>,
+    pub pulse: Arc<Part>,
 }
 
 /// A fetched object, or why it can't be had: final either way.
@@ -74,7 +76,11 @@ impl Worker {
             (work, body)
         });
         let mut bodies = std::pin::pin!(bodies.buffered(Self::FETCH_AHEAD));
-        while let Some((work, body)) = bodies.next().await {
+        loop {
+            // Each attempt begins it anew: see `fetch`.
+            let fetching = self.pulse.step("fetching objects", self.job.bounds.fetch);
+            let Some((work, body)) = bodies.next().await else { break };
+            drop(fetching);
             let outcome = match body? {
                 Ok((fetched, fetched_at)) => self.count(&work, &batch.id, fetched, fetched_at).await,
                 Err(failed) => Outcome::Failed(failed),
@@ -95,7 +101,9 @@ impl Worker {
         // Attempts in a row that failed although the storage answered for others.
         let mut alone = 0;
         loop {
-            let error = match self.objects.fetch(object, self.job.rules.limits.object_bytes_max).await {
+            let fetched = self.objects.fetch(object, self.job.rules.limits.object_bytes_max).await;
+            self.pulse.turn();
+            let error = match fetched {
                 Ok(fetched) => {
                     self.outages.is_up(Dependency::Objects);
                     return Ok(Ok((fetched, Timestamp::now())));
@@ -126,6 +134,7 @@ impl Worker {
     /// Whether the storage is there, so that `error` is this object's own. Otherwise polling stops until it is.
     async fn answers_for_others(&self, work: &Work, error: &FetchError) -> bool {
         let answers = self.objects.probe(&work.object.bucket).await.is_ok();
+        self.pulse.turn();
         match answers {
             true => self.outages.is_up(Dependency::Objects),
             false => self.outages.is_down(Dependency::Objects, error),
@@ -186,8 +195,9 @@ impl Worker {
         body: Arc<Vec<u8>>,
         snapshot: Arc<crate::enrich::Snapshot>,
     ) -> Result<CountedBody, Uncounted> {
-        let rules = self.job.rules_now();
-        match beside_the_runtime(move || count::count(&body, &rules, snapshot, &mut |_| {})).await {
+        let (rules, pulse) = (self.job.rules_now(), self.pulse.clone());
+        let _step = self.pulse.step("decoding an object", Bounds::DECODE);
+        match beside_the_runtime(move || count::count(&body, &rules, snapshot, &mut |_| pulse.turn())).await {
             Some(counted) => counted.map_err(|error: CountError| Uncounted {
                 kind: error.kind(),
                 offset: error.offset(),

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use super::copies::Copies;
 use super::deliveries::{Deliveries, DeliveryNumber, Finished};
 use super::outage::{Dependency, Outages};
+use super::pulse::Part;
 use super::retry::Waits;
 use super::shutdown::Shutdown;
 use super::tally::Tally;
@@ -31,6 +32,7 @@ pub struct Writer {
     pub tally: Arc<Tally>,
     pub job: Arc<Job>,
     pub shutdown: Shutdown,
+    pub pulse: Arc<Part>,
 }
 
 /// Why the writer ends before its channel does.
@@ -131,7 +133,7 @@ impl Writer {
 
     /// One transaction for all. When their sums do not fit, one for each, so that only the culprits fail.
     async fn commit(&self, objects: &[ObjectRollup]) -> Result<Vec<Fate>, Ended> {
-        let counted = self.until_answered(|| self.store.commit(objects)).await?;
+        let counted = self.until_answered("committing", || self.store.commit(objects)).await?;
         match counted {
             Ok(counted) => {
                 self.tally.commits(1);
@@ -185,7 +187,7 @@ impl Writer {
     }
 
     async fn quarantine(&self, failed: &[FailedObject]) -> Result<(), Ended> {
-        let listed = match self.until_answered(|| self.store.quarantine(failed)).await? {
+        let listed = match self.until_answered("listing failed objects", || self.store.quarantine(failed)).await? {
             Ok(listed) => listed,
             // A list of failures holds no sums that could be out of range: the database is not as we know it.
             Err(error) => return Err(Ended::Error(PipelineError::Store(error))),
@@ -216,13 +218,19 @@ impl Writer {
     }
 
     /// Asks the store, whole and anew, until it answers: `Ok`, or that the data is at fault.
-    async fn until_answered<T, F>(&self, ask: impl Fn() -> F) -> Result<Result<T, StoreError>, Ended>
+    async fn until_answered<T, F>(
+        &self,
+        doing: &'static str,
+        ask: impl Fn() -> F,
+    ) -> Result<Result<T, StoreError>, Ended>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
         let mut waits = Waits::new();
         loop {
+            let step = self.pulse.step(doing, self.job.bounds.transaction);
             let answer = self.shutdown.unless_abandoned(ask()).await.ok_or(Ended::Abandoned)?;
+            drop(step);
             let error = match answer {
                 Ok(answer) => {
                     self.outages.is_up(Dependency::Database);
@@ -246,7 +254,11 @@ impl Writer {
         let mut waits = Waits::new();
         while !finished.is_empty() {
             let receipts: Vec<_> = finished.iter().map(|delivery| delivery.receipt.clone()).collect();
+            // A call for each ten.
+            let bound = self.job.bounds.settle * receipts.len().div_ceil(10) as u32;
+            let step = self.pulse.step("acknowledging", bound);
             let answer = self.shutdown.with_last_words(self.queue.acknowledge(&receipts)).await;
+            drop(step);
             let problem = match answer {
                 None => return,
                 Some(Ok(outcomes)) => {

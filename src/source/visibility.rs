@@ -46,6 +46,13 @@ pub struct Lease {
     number: Option<u64>,
 }
 
+/// Whether deliveries are still being extended, to be asked by whoever has no lease.
+#[derive(Clone)]
+pub struct Beat {
+    shared: Arc<Shared>,
+    every: Duration,
+}
+
 #[derive(Default)]
 struct Shared {
     held: Mutex<Held>,
@@ -57,6 +64,8 @@ struct Shared {
 struct Held {
     last: u64,
     leases: BTreeMap<u64, Entry>,
+    /// When the heartbeat last looked what is due, or heard from the queue, well or ill.
+    turned: Option<Instant>,
 }
 
 struct Entry {
@@ -83,6 +92,7 @@ impl Leases {
         };
         let every = heartbeat(every, visibility);
         let _stopped = stopped.clone().drop_guard();
+        shared.turned();
         let heartbeat = Heartbeat { queue, shared: shared.clone(), visibility, every, failures: 0, _stopped };
         Leases { shared, every, task: Some(tokio::spawn(heartbeat.run())), stopped }
     }
@@ -90,6 +100,10 @@ impl Leases {
     /// Ends when nothing is extended any more, which happens before the drop of this only by a panic.
     pub fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
         self.stopped.clone().cancelled_owned()
+    }
+
+    pub fn beat(&self) -> Beat {
+        Beat { shared: self.shared.clone(), every: self.every }
     }
 
     /// Keeps `delivery` hidden. To be called at once when it was received: the first extension is due `every` after this
@@ -111,6 +125,20 @@ impl Leases {
     }
 }
 
+impl Beat {
+    /// Since when nothing was done for what is held; `None` when nothing is.
+    pub fn silent_since(&self) -> Option<Instant> {
+        let held = self.shared.held();
+        let oldest = held.leases.values().map(|entry| entry.since).min()?;
+        Some(held.turned.map_or(oldest, |turned| turned.max(oldest)))
+    }
+
+    /// One wait and one call that hangs: longer silences have another reason.
+    pub fn longest_silence(&self) -> Duration {
+        self.every * 2
+    }
+}
+
 impl Drop for Leases {
     fn drop(&mut self) {
         if let Some(task) = &self.task {
@@ -128,6 +156,10 @@ impl Drop for Lease {
 }
 
 impl Shared {
+    fn turned(&self) {
+        self.held().turned = Some(Instant::now());
+    }
+
     fn held(&self) -> MutexGuard<'_, Held> {
         // Nothing panics while it holds the lock, and if it did, the map would be whole all the same.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
@@ -156,6 +188,7 @@ impl Heartbeat {
 
     async fn until_due(&self) {
         loop {
+            self.shared.turned();
             let next = self.shared.held().leases.values().map(|entry| entry.due).min();
             match next {
                 // What is added meanwhile is due later than everything that is held: `every` is the same for all.
@@ -181,7 +214,9 @@ impl Heartbeat {
             }
             let receipts: Vec<Receipt> = batch.iter().map(|(_, receipt)| receipt.clone()).collect();
             // A call that hangs must not keep the others from being extended in time.
-            match tokio::time::timeout(self.every, self.queue.extend(&receipts)).await {
+            let answer = tokio::time::timeout(self.every, self.queue.extend(&receipts)).await;
+            self.shared.turned();
+            match answer {
                 Ok(Ok(outcomes)) => self.settle(&batch, outcomes),
                 Ok(Err(error)) => return self.postpone(&numbers[at..], &problem_of(&error)),
                 Err(_) => return self.postpone(&numbers[at..], "no answer in time"),

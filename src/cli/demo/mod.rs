@@ -11,7 +11,7 @@ use super::output::{self, ColumnKind, Rows, thousands};
 use super::{CliError, audit, failed, io_error, open, progress, report};
 use crate::config::Config;
 use crate::model::{ObjectRef, ReportDate};
-use crate::pipeline::{self, Shutdown, Tallied, Tally};
+use crate::pipeline::{self, Pulse, Shutdown, Tallied, Tally};
 use crate::report::Report;
 use crate::source::{Listing, Objects, SourceUrl};
 use crate::store::{FailedFilter, FailedState, ReportQuery, SqlStore};
@@ -114,7 +114,8 @@ async fn count(logs: &Path, store: Arc<SqlStore>, config: &Config) -> Result<Tal
     let objects_of_files = Objects::open(&config.source_at(SourceUrl::Folder(logs.to_owned()))).await?;
     let (queue, tally) = (Arc::new(Listing::of(objects)), Arc::new(Tally::default()));
     let job = Arc::new(config.pipeline.clone());
-    let pipeline = pipeline::run(queue, Arc::new(objects_of_files), store, job, tally.clone(), Shutdown::default());
+    let (objects, pulse, shutdown) = (Arc::new(objects_of_files), Arc::new(Pulse::default()), Shutdown::default());
+    let pipeline = pipeline::run(queue, objects, store, job, tally.clone(), pulse, shutdown);
     Ok(progress::shown(total, tally, pipeline).await?)
 }
 

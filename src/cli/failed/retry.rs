@@ -178,7 +178,7 @@ impl Retry {
         stop_on_signals(&shutdown, config.shutdown_grace)?;
         let job = Arc::new(config.pipeline.clone());
         let (objects, store) = (self.objects.clone(), self.store.clone());
-        let pipeline = pipeline::run(queue, objects, store, job, tally.clone(), shutdown.clone());
+        let pipeline = pipeline::run(queue, objects, store, job, tally.clone(), Arc::default(), shutdown.clone());
         let tallied = progress::shown(total, tally, pipeline).await?;
         let finished = !shutdown.is_stopping();
         if finished {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use xc2_analyzer::pipeline::{self, Job, PipelineError, Tallied, Tally};
+use xc2_analyzer::pipeline::{self, Job, PipelineError, Pulse, Tallied, Tally};
 use xc2_analyzer::store::Store;
 
 use super::books::Books;
@@ -79,7 +79,8 @@ impl Life {
         };
         let shutdown = process.shutdown.clone();
         let (job, tally) = (self.job.clone(), Arc::new(Tally::default()));
-        let run = pipeline::run(Arc::new(queue), Arc::new(objects), Arc::new(store), job, tally, shutdown);
+        let pulse = Arc::new(Pulse::default());
+        let run = pipeline::run(Arc::new(queue), Arc::new(objects), Arc::new(store), job, tally, pulse, shutdown);
         (process, tokio::spawn(run))
     }
 
