@@ -120,6 +120,13 @@ fn only_store_names_sql() {
     assert_only("src/store/", &["mysql_async", "rusqlite", "INSERT INTO", "UPDATE ", "SELECT ", "CREATE TABLE"]);
 }
 
+/// Nobody goes around the table of metrics.
+#[test]
+fn only_telemetry_names_the_crates_of_metrics() {
+    let macros = ["counter!(", "gauge!(", "histogram!(", "metrics_exporter_prometheus", " metrics::{", "axum::"];
+    assert_only("src/telemetry/", &macros);
+}
+
 #[test]
 fn only_retry_names_backoff() {
     assert_only("src/pipeline/retry.rs", &["backoff::"]);

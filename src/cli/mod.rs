@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod destination;
 mod failed;
+mod healthcheck;
 mod inspect;
 mod migrate;
 mod notices;
@@ -17,6 +18,7 @@ mod progress;
 mod report;
 mod run;
 mod signals;
+mod vitals;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -68,6 +70,8 @@ enum Command {
     Notices(notices::Command),
     /// Verify that the books balance, date by date
     Audit(audit::Args),
+    /// Ask a running daemon whether it is well: one line, exit code 0 or 1
+    Healthcheck(healthcheck::Args),
     /// Decode one object (a file or s3://bucket/key) and show what is in it; touches no database
     Inspect(inspect::Args),
 }
@@ -198,6 +202,7 @@ async fn dispatch(command: Command, config: Config, file: Option<PathBuf>) -> Re
         Command::Failed(command) => failed::run(command, config).await,
         Command::Notices(command) => notices::run(command, config).await,
         Command::Audit(args) => audit::run(args, config).await,
+        Command::Healthcheck(args) => healthcheck::run(args, config).await,
         Command::Inspect(args) => inspect::run(args, config).await,
     }
 }

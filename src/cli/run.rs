@@ -3,23 +3,32 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::signals::stop_on_signals;
+use super::vitals::Daemon;
 use super::{CliError, open};
 use crate::config::{Config, ConfigError};
 use crate::notice::{Channels, Dispatcher, OutageCount};
-use crate::pipeline::{self, PipelineError, Pulse, Reconciler, Shutdown, Tally};
+use crate::pipeline::{self, Job, PipelineError, Pulse, Reconciler, Shutdown, Tally};
 use crate::source::SourceSettings;
 use crate::store::SqlStore;
-use crate::telemetry::alert;
+use crate::telemetry::metrics::Version;
+use crate::telemetry::{Exporter, Meter, alert, endpoint, process};
 
 #[derive(clap::Args)]
 pub struct Args {}
 
 pub async fn run(Args {}: Args, config: Config) -> Result<(), CliError> {
     let source = config.source()?;
+    let listener = match &config.telemetry.listen {
+        Some(listen) => Some(listen_at(listen).await?),
+        None => None,
+    };
     let store = Arc::new(open::store(&config).await?);
     store.verify_schema().await?;
     let (queue, objects) = open::source(&source).await?;
@@ -28,22 +37,43 @@ pub async fn run(Args {}: Args, config: Config) -> Result<(), CliError> {
         source = queue.url(),
         store = store.label(),
         workers = config.pipeline.workers,
+        listen = listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(tracing::field::display),
         "started"
     );
     let shutdown = Shutdown::default();
     stop_on_signals(&shutdown, config.shutdown_grace)?;
-    let tally = Arc::new(Tally::default());
+    let (exporter, meter) = Exporter::new();
+    introduce(&meter, &config.pipeline);
+    let (tally, pulse) = (Arc::new(Tally::with(meter)), Arc::new(Pulse::default()));
     let notices = Notices::start(&config, &source, &store, &tally).await?;
+    let vitals = Arc::new(Daemon {
+        exporter,
+        tally: tally.clone(),
+        pulse: pulse.clone(),
+        store: store.clone(),
+        queue: queue.clone(),
+        shutdown: shutdown.clone(),
+        asked: Mutex::default(),
+    });
+    // They end with the pipeline: until then a stop is told as well.
+    let mut beside = JoinSet::new();
+    beside.spawn(vitals.clone().sample(listener.is_some()));
+    if let Some(listener) = listener {
+        beside.spawn(async move {
+            if let Err(error) = endpoint::serve(listener, vitals).await {
+                error!(%error, "metrics are no longer served");
+            }
+        });
+    }
     let job = Arc::new(config.pipeline);
     // It ends with the daemon; the daemon does not end with it.
-    let beside = shutdown.child();
+    let reconciling_until = shutdown.child();
     let reconciling = config.reconcile.map(|settings| {
         let reconciler = Reconciler::new(settings, store.clone(), &job, tally.clone());
-        tokio::spawn(reconciler.run(beside.clone()))
+        tokio::spawn(reconciler.run(reconciling_until.clone()))
     });
-    let pulse = Arc::new(Pulse::default());
     let result = pipeline::run(queue, objects, store, job, tally.clone(), pulse, shutdown).await;
-    beside.stop();
+    reconciling_until.stop();
     if let Some(Err(panic)) = futures::future::OptionFuture::from(reconciling).await {
         error!(%panic, "reconciling had ended by itself");
     }
@@ -105,6 +135,22 @@ impl Notices {
             let _ = tokio::time::timeout(Self::LAST_WORDS, task).await;
         }
     }
+}
+
+async fn listen_at(listen: &str) -> Result<TcpListener, CliError> {
+    let refused = |error| {
+        let advice = "is another one running here? Set [telemetry] listen to a free place, or to \"\"";
+        CliError::Failed(format!("listen at {listen}: {error}; {advice}"))
+    };
+    endpoint::bind(listen).await.map_err(refused)
+}
+
+/// What does not change while it runs.
+fn introduce(meter: &Meter, job: &Job) {
+    process::started(meter);
+    meter.build_info.set(Version::This, 1.0);
+    meter.workers.set((), job.workers as f64);
+    meter.deliveries_in_flight_max.set((), job.deliveries_max as f64);
 }
 
 fn halted(error: PipelineError) -> CliError {

@@ -107,6 +107,7 @@ sections! {
         format: String,
         sentry_dsn: String,
         environment: String,
+        listen: String,
     }
     Notice {
         webhook: String,

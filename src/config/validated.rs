@@ -15,7 +15,7 @@ use crate::pipeline::{Bounds, Job, ReconcileAction, ReconcileSettings, Rules};
 use crate::report::Plan;
 use crate::source::{CopyTarget, Filter, SourceSettings, SourceUrl};
 use crate::store::StoreSettings;
-use crate::telemetry::{Format, LogSettings};
+use crate::telemetry::{Format, LogSettings, endpoint};
 
 /// A configuration that can be used.
 #[derive(Clone)]
@@ -45,6 +45,8 @@ pub struct TelemetrySettings {
     /// Empty: no alerts.
     pub sentry_dsn: Secret,
     pub environment: String,
+    /// `host:port`; `None`: nothing is served.
+    pub listen: Option<String>,
 }
 
 impl Config {
@@ -350,5 +352,8 @@ fn telemetry(raw: raw::Telemetry) -> Result<TelemetrySettings, ConfigError> {
     };
     let log = LogSettings::new(&raw.level, format).map_err(|problem| wrong("telemetry.level", problem))?;
     crate::telemetry::alert::check_dsn(&raw.sentry_dsn).map_err(|problem| wrong("telemetry.sentry_dsn", problem))?;
-    Ok(TelemetrySettings { log, sentry_dsn: Secret::new(raw.sentry_dsn), environment: raw.environment })
+    let listen = Some(raw.listen.trim().to_owned()).filter(|listen| !listen.is_empty());
+    let checked = listen.as_deref().map_or(Ok(()), endpoint::check_listen);
+    checked.map_err(|problem| wrong("telemetry.listen", problem))?;
+    Ok(TelemetrySettings { log, sentry_dsn: Secret::new(raw.sentry_dsn), environment: raw.environment, listen })
 }

@@ -12,13 +12,16 @@ use jiff::tz::TimeZone;
 use super::snapshot::{Absent, Inventory, Media, Snapshot};
 use super::split::split;
 use crate::model::report_date::Calendar;
-use crate::model::{Dimension, Measure, Origin, Share};
+use crate::model::{Dimension, Measure, MeasureKind, Origin, Share};
 
 /// Rows whose media or inventory the metadata does not know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unmapped {
     pub media_rows: u64,
     pub inventory_rows: u64,
+    /// Their revenue: of the first measure of money that a row brings.
+    pub media_revenue_micros: u64,
+    pub inventory_revenue_micros: u64,
     /// The keys themselves.
     pub keys: Absent,
 }
@@ -64,8 +67,9 @@ impl<'a> Enricher<'a> {
     pub fn enrich(&mut self, batch: &RecordBatch) -> RecordBatch {
         let media_keys = column(batch, "media_key").as_dictionary::<UInt32Type>();
         self.ask_for_media(media_keys.values());
-        self.count_unknown_media(media_keys.keys().values());
-        let inventory = self.inventory(batch);
+        let revenue = self.revenue(batch);
+        self.count_unknown_media(media_keys.keys().values(), revenue);
+        let inventory = self.inventory(batch, revenue);
         let mut columns: Vec<(&str, ArrayRef)> = Vec::with_capacity(self.dimensions.len() + self.measures.len());
         for &dimension in self.dimensions {
             columns.push((dimension.name(), self.dimension(dimension, batch, &inventory)));
@@ -104,12 +108,22 @@ impl<'a> Enricher<'a> {
         self.media.keys = keys.clone();
     }
 
-    fn count_unknown_media(&mut self, of_rows: &[u32]) {
+    fn revenue<'b>(&self, batch: &'b RecordBatch) -> Option<&'b [i64]> {
+        let is_revenue =
+            |measure: &&Measure| measure.kind == MeasureKind::Money && matches!(measure.origin, Origin::Field(_));
+        let measure = self.measures.iter().find(is_revenue)?;
+        Some(integers(column(batch, &measure.name)))
+    }
+
+    fn count_unknown_media(&mut self, of_rows: &[u32], revenue: Option<&[i64]>) {
         if self.media.unknown.is_empty() {
             return;
         }
         let mut rows = vec![0; self.media.media.len()];
         of_rows.iter().for_each(|&key| rows[key as usize] += 1);
+        let is_unknown = |&(key, _): &(&u32, &i64)| self.media.unknown.binary_search(key).is_ok();
+        let unmapped = of_rows.iter().zip(revenue.unwrap_or_default()).filter(is_unknown);
+        add_micros(&mut self.unmapped.media_revenue_micros, unmapped.map(|(_, micros)| *micros));
         let texts = self.media.keys.as_string::<i32>();
         for &key in self.media.unknown.iter().filter(|&&key| rows[key as usize] > 0) {
             self.unmapped.media_rows += rows[key as usize];
@@ -117,13 +131,20 @@ impl<'a> Enricher<'a> {
         }
     }
 
-    fn inventory(&mut self, batch: &RecordBatch) -> Vec<Inventory> {
+    fn inventory(&mut self, batch: &RecordBatch, revenue: Option<&[i64]>) -> Vec<Inventory> {
         let wanted = [Dimension::AdType, Dimension::Device, Dimension::AppType];
         if !wanted.iter().any(|dimension| self.dimensions.contains(dimension)) {
             return Vec::new();
         }
         let ids = integers(column(batch, "inventory_id"));
-        ids.iter().map(|&id| self.inventory_of(id)).collect()
+        let unmapped_before = self.unmapped.inventory_rows;
+        let inventory = ids.iter().map(|&id| self.inventory_of(id)).collect();
+        if self.unmapped.inventory_rows > unmapped_before {
+            let is_unknown = |&(&id, _): &(&i64, &i64)| id != 0 && self.snapshot.inventory(id).is_none();
+            let unmapped = ids.iter().zip(revenue.unwrap_or_default()).filter(is_unknown);
+            add_micros(&mut self.unmapped.inventory_revenue_micros, unmapped.map(|(_, micros)| *micros));
+        }
+        inventory
     }
 
     #[inline]
@@ -193,6 +214,11 @@ impl Shares {
         }
         Arc::new(Int64Array::from(values))
     }
+}
+
+/// Sums that are told, not reported: one that exceeds 64 bits stays at the most.
+fn add_micros(sum: &mut u64, values: impl Iterator<Item = i64>) {
+    *sum = values.fold(*sum, |sum, micros| sum.saturating_add(u64::try_from(micros).unwrap_or(0)));
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> &'a ArrayRef {

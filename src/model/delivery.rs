@@ -27,6 +27,8 @@ pub struct Delivery {
     /// How often the queue has handed this message out, this time included; 1 is the first.
     pub attempt: u32,
     pub received_at: Timestamp,
+    /// When the message was first sent, as the queue says.
+    pub sent_at: Option<Timestamp>,
     /// As received, for the record of a failure.
     pub body: Arc<str>,
     /// What the body announces, or why it can't be understood.

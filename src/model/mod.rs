@@ -1,6 +1,7 @@
 //! The nouns that stages exchange. This module knows no stage.
 
 pub mod delivery;
+pub mod dependency;
 pub mod dimension;
 pub mod disposition;
 pub mod failure;
@@ -17,6 +18,7 @@ pub mod secret;
 pub mod shell;
 
 pub use delivery::{Delivery, Receipt};
+pub use dependency::Dependency;
 pub use dimension::{Dimension, DimensionKind};
 pub use disposition::Disposition;
 pub use failure::{Copied, FailedObject, FailureKind, Trace};

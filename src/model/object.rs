@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 /// The ledger's primary key: SHA-256 of `bucket`, `/` and `key` in UTF-8.
@@ -42,6 +43,8 @@ pub struct Announced {
     /// S3's order of events on one key: hexadecimal, compared right-aligned.
     pub sequencer: Option<String>,
     pub bytes: Option<u64>,
+    /// When it was created, or the event of that.
+    pub event_at: Option<Timestamp>,
 }
 
 /// An object that was announced and is to be read.
@@ -56,6 +59,12 @@ pub struct ObjectRef {
 impl ObjectRef {
     pub fn id(&self) -> ObjectId {
         ObjectId::of(&self.bucket, &self.key)
+    }
+
+    /// Whether both announce the same content: one read does for both.
+    pub fn is_same_content(&self, other: &ObjectRef) -> bool {
+        let content = |of: &ObjectRef| Announced { event_at: None, ..of.announced.clone() };
+        self.bucket == other.bucket && self.key == other.key && content(self) == content(other)
     }
 }
 
@@ -103,5 +112,17 @@ mod tests {
             ObjectId::of("logs", "2024/a b.pkl.gz").to_string(),
             "a737f7853e70a586c837b9d77418cba2803dbcc3a31b4069c133f2f86744508e"
         );
+    }
+
+    #[test]
+    fn same_content_may_be_announced_at_different_times() {
+        let announced = |etag: &str, second| Announced {
+            etag: Some(etag.into()),
+            event_at: Timestamp::from_second(second).ok(),
+            ..Announced::default()
+        };
+        let object = |announced| ObjectRef { bucket: "b".into(), key: "k".into(), announced };
+        assert!(object(announced("e", 1)).is_same_content(&object(announced("e", 2))));
+        assert!(!object(announced("e", 1)).is_same_content(&object(announced("f", 1))));
     }
 }

@@ -50,7 +50,9 @@ mod tests {
 
     fn work(key: &str) -> Work {
         let object = ObjectRef { bucket: "b".into(), key: key.into(), announced: Announced::default() };
-        Work { object, deliveries: vec![], attempt: 1, message_id: "".into(), message_body: "".into() }
+        let (received, event_at, nothing) = (Instant::now(), None, std::sync::Arc::<str>::from(""));
+        let (message_id, message_body) = (nothing.clone(), nothing);
+        Work { object, deliveries: vec![], attempt: 1, message_id, message_body, received, event_at }
     }
 
     #[tokio::test(start_paused = true)]

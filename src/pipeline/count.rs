@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -34,6 +35,8 @@ pub struct CountedBody {
     pub rollup: Rollup,
     pub decoded: Decoded,
     pub unmapped: Unmapped,
+    /// Unix seconds of the newest accepted row.
+    pub newest: Option<i64>,
 }
 
 /// Why an object's sums can't be trusted. It is listed as failed, whole.
@@ -110,10 +113,11 @@ pub fn count_so_far(
     let Plan { dimensions, measures, .. } = rules.plan.as_ref();
     let mut enricher = Enricher::new(dimensions, measures, snapshot, rules.zone.clone());
     let mut rollup = Rollup::new(rules.plan.clone());
-    let mut summed = Ok(());
+    let (mut summed, mut newest) = (Ok(()), None);
     failpoint::pass("object.decode.before");
     let (decoded, whole) = decode::decode_so_far(body, &rules.schema, &rules.limits, &mut |batch| {
         seen(batch);
+        newest = newest.max(newest_of(batch));
         failpoint::pass("object.aggregate.before");
         // After the first error the rest is only read, so that a damaged object is called damaged.
         if summed.is_ok() {
@@ -131,5 +135,10 @@ pub fn count_so_far(
         let too_many = || CountError::TooManyRejects { rows: *rows, rejects: rejects.clone() };
         if is_too_many { Err(too_many()) } else { Ok(()) }
     });
-    (CountedBody { rollup, decoded, unmapped: enricher.unmapped() }, whole)
+    (CountedBody { rollup, decoded, unmapped: enricher.unmapped(), newest }, whole)
+}
+
+fn newest_of(batch: &RecordBatch) -> Option<i64> {
+    let seconds = batch.column_by_name("timestamp")?.as_primitive_opt::<Int64Type>()?.values();
+    seconds.iter().copied().max()
 }

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::model::{Delivery, Receipt};
 use crate::source::visibility::{Beat, Lease, Leases};
@@ -24,6 +26,18 @@ struct Open {
     finished: Finished,
     /// Objects that are not terminal yet.
     wanted: usize,
+    since: Instant,
+}
+
+/// What is held at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InFlight {
+    /// That are not done with.
+    pub deliveries: usize,
+    /// Of these, not terminal yet.
+    pub objects: usize,
+    /// For how long the oldest has been held.
+    pub oldest: Duration,
 }
 
 #[derive(Default)]
@@ -48,9 +62,15 @@ impl Deliveries {
         self.leases.beat()
     }
 
-    /// Deliveries that are not done with.
-    pub fn open_now(&self) -> usize {
-        self.lock().open.len()
+    pub fn in_flight(&self) -> InFlight {
+        let register = self.lock();
+        // Numbered in the order of their receipt.
+        let oldest = register.open.first_key_value().map(|(_, open)| open.since.elapsed());
+        InFlight {
+            deliveries: register.open.len(),
+            objects: register.open.values().map(|open| open.wanted).sum(),
+            oldest: oldest.unwrap_or_default(),
+        }
     }
 
     /// Waits for a place, then takes as many as are free, up to `max`.
@@ -68,7 +88,7 @@ impl Deliveries {
         register.last += 1;
         let number = DeliveryNumber(register.last);
         let finished = Finished { receipt: delivery.receipt.clone(), _lease: lease, _place: place };
-        register.open.insert(number, Open { finished, wanted });
+        register.open.insert(number, Open { finished, wanted, since: Instant::now() });
         number
     }
 

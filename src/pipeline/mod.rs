@@ -16,6 +16,7 @@ mod batcher;
 mod copies;
 pub mod count;
 mod deliveries;
+mod events;
 pub mod inspect;
 mod outage;
 mod poller;
@@ -39,6 +40,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 pub use count::Rules;
+pub use deliveries::InFlight;
 pub use pulse::{Bounds, Pulse, Stall};
 pub use reconcile::{ReconcileAction, ReconcileSettings, Reconciled, Reconciler};
 pub use scan::{Scan, Scanned, Scope, Uncounted, fill};
@@ -133,12 +135,13 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> Result<Tallied, PipelineError> {
     let outages = Arc::new(Outages::new(tally.clone()));
-    let snapshots = Snapshots::open(store.clone(), outages.clone(), &job, pulse.part("metadata")).await?;
+    let snapshots =
+        Snapshots::open(store.clone(), outages.clone(), tally.clone(), &job, pulse.part("metadata")).await?;
     let snapshots = Arc::new(snapshots);
     let leases = Leases::start(queue.clone(), HEARTBEAT);
     let heartbeat_stopped = leases.stopped();
     let deliveries = Arc::new(Deliveries::new(leases, job.deliveries_max));
-    pulse.watch(&deliveries);
+    pulse.watch(&deliveries, &outages);
 
     let (keys, keys_in) = mpsc::channel(job.batch_size);
     let (batches, batches_in) = mpsc::channel(job.workers);
@@ -214,7 +217,7 @@ pub async fn run(
     });
 
     let result = join(tasks, &shutdown).await;
-    return_to_queue(queue.as_ref(), deliveries.close()).await;
+    return_to_queue(queue.as_ref(), deliveries.close(), &tally).await;
     result.map(|()| tally.read())
 }
 
@@ -231,14 +234,17 @@ async fn join(mut tasks: JoinSet<Result<(), PipelineError>>, shutdown: &Shutdown
     result
 }
 
-async fn return_to_queue(queue: &dyn Queue, unfinished: Vec<deliveries::Finished>) {
+async fn return_to_queue(queue: &dyn Queue, unfinished: Vec<deliveries::Finished>, tally: &Tally) {
     if unfinished.is_empty() {
         return;
     }
     let receipts: Vec<_> = unfinished.iter().map(|delivery| delivery.receipt.clone()).collect();
     let deliveries = receipts.len();
     let problem = match tokio::time::timeout(LAST_WORDS, queue.release(&receipts)).await {
-        Ok(Ok(_)) => return info!(deliveries, "unfinished deliveries returned to the queue"),
+        Ok(Ok(_)) => {
+            tally.returned(deliveries);
+            return info!(deliveries, "unfinished deliveries returned to the queue");
+        }
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {LAST_WORDS:?}"),
     };

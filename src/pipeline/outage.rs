@@ -5,49 +5,42 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tracing::{debug, error, info};
 
 use super::tally::Tally;
+pub use crate::model::Dependency;
 use crate::telemetry::alert;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Dependency {
-    Queue,
-    Objects,
-    Database,
-    Metadata,
-}
-
-impl fmt::Display for Dependency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Dependency::Queue => "queue",
-            Dependency::Objects => "object storage",
-            Dependency::Database => "database",
-            Dependency::Metadata => "metadata",
-        })
-    }
-}
-
 pub struct Outages {
+    down: watch::Sender<BTreeMap<Dependency, Down>>,
     tally: Arc<Tally>,
-    /// And since when.
-    down: watch::Sender<BTreeMap<Dependency, Instant>>,
+}
+
+struct Down {
+    since: Instant,
+    /// Of the first failure.
+    problem: String,
 }
 
 impl Outages {
     pub fn new(tally: Arc<Tally>) -> Self {
-        Self { tally, down: watch::Sender::default() }
+        Self { down: watch::Sender::default(), tally }
+    }
+
+    /// What is down, for how long, and why.
+    pub fn now(&self) -> Vec<(Dependency, Duration, String)> {
+        let down = self.down.borrow();
+        down.iter().map(|(dependency, down)| (*dependency, down.since.elapsed(), down.problem.clone())).collect()
     }
 
     /// Says so once for each outage, in the log and as an alert; each further attempt only to who asks for details.
     pub fn is_down(&self, dependency: Dependency, problem: &dyn fmt::Display) {
         let is_news = self.down.send_if_modified(|down| match down.entry(dependency) {
             Entry::Vacant(entry) => {
-                entry.insert(Instant::now());
+                entry.insert(Down { since: Instant::now(), problem: problem.to_string() });
                 true
             }
             Entry::Occupied(_) => false,
@@ -56,8 +49,8 @@ impl Outages {
             debug!(%dependency, %problem, "{dependency} is still out of reach");
             return;
         }
-        self.tally.outages(1);
         error!(%dependency, %problem, "{dependency} is out of reach: polling stops until it answers; nothing is lost");
+        self.tally.outage(dependency, true);
         alert::outage(&dependency.to_string(), &problem.to_string());
     }
 
@@ -67,11 +60,11 @@ impl Outages {
         }
         let mut since = None;
         self.down.send_if_modified(|down| {
-            since = down.remove(&dependency);
+            since = down.remove(&dependency).map(|down| down.since);
             since.is_some()
         });
         if let Some(since) = since {
-            self.tally.recoveries(1);
+            self.tally.outage(dependency, false);
             info!(%dependency, seconds = since.elapsed().as_secs(), "{dependency} answers again");
         }
     }
@@ -88,6 +81,6 @@ impl Outages {
     }
 }
 
-fn is_well_but(dependency: Dependency, down: &BTreeMap<Dependency, Instant>) -> bool {
+fn is_well_but(dependency: Dependency, down: &BTreeMap<Dependency, Down>) -> bool {
     down.keys().all(|&other| other == dependency)
 }

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::PipelineError;
 use super::deliveries::{Deliveries, DeliveryNumber};
+use super::events::Passage;
 use super::outage::{Dependency, Outages};
 use super::pulse::{Bounds, Part};
 use super::retry::Waits;
 use super::shutdown::Shutdown;
 use super::tally::Tally;
-use super::work::{Outcome, Processed, Work};
+use super::work::{Failing, Outcome, Processed, Work};
 use crate::model::delivery::Content;
-use crate::model::{Copied, Delivery, Disposition, FailedObject, FailureKind, ObjectRef, Trace};
+use crate::model::{Announced, Copied, Delivery, Disposition, FailedObject, FailureKind, ObjectRef, Trace};
 use crate::source::{Queue, QueueError, Received};
 
 pub struct Poller {
@@ -54,6 +56,9 @@ impl Poller {
             };
             self.outages.is_up(Dependency::Queue);
             waits = Waits::new();
+            if let Received::Deliveries(received) = &received {
+                self.tally.received(received);
+            }
             match received {
                 Received::Deliveries(received) if self.shutdown.is_stopping() => self.return_all(&received).await,
                 Received::Deliveries(received) => {
@@ -102,15 +107,15 @@ impl Poller {
             return;
         }
         let _step = self.pulse.step("returning deliveries to the queue", self.bounds.settle);
-        if !matches!(self.shutdown.with_last_words(self.queue.release(&receipts)).await, Some(Ok(_))) {
-            info!("messages received during the stop come back after their visibility timeout");
+        match self.shutdown.with_last_words(self.queue.release(&receipts)).await {
+            Some(Ok(_)) => self.tally.returned(receipts.len()),
+            _ => info!("messages received during the stop come back after their visibility timeout"),
         }
     }
 
     /// Opens every delivery, so that all are kept hidden, and then sends everything on, which waits while the channels
     /// are full.
     async fn hand_on(&self, received: Vec<Delivery>, places: Vec<OwnedSemaphorePermit>) {
-        self.tally.deliveries(received.len() as u64);
         let (mut works, mut finished): (Vec<Work>, Vec<Processed>) = (Vec::new(), Vec::new());
         for (delivery, place) in received.into_iter().zip(places) {
             debug!(message_id = delivery.message_id, attempt = delivery.attempt, "delivery received");
@@ -142,19 +147,25 @@ impl Poller {
 
     /// The same object in two messages of one receive is read once and settles both.
     fn add(&self, works: &mut Vec<Work>, object: &ObjectRef, delivery: &Delivery, number: DeliveryNumber) {
-        match works.iter_mut().find(|work| work.object == *object) {
+        match works.iter_mut().find(|work| work.object.is_same_content(object)) {
             Some(work) => {
                 work.deliveries.push(number);
-                self.tally.duplicates(1);
+                self.tally.duplicate();
             }
-            None => works.push(Work {
-                object: object.clone(),
-                deliveries: vec![number],
-                attempt: delivery.attempt,
-                message_id: delivery.message_id.as_str().into(),
-                message_body: delivery.body.clone(),
-            }),
+            None => works.push(work(object.clone(), delivery, vec![number])),
         }
+    }
+}
+
+fn work(object: ObjectRef, delivery: &Delivery, deliveries: Vec<DeliveryNumber>) -> Work {
+    Work {
+        event_at: object.announced.event_at.or(delivery.sent_at),
+        object,
+        deliveries,
+        attempt: delivery.attempt,
+        message_id: delivery.message_id.as_str().into(),
+        message_body: delivery.body.clone(),
+        received: Instant::now(),
     }
 }
 
@@ -163,10 +174,12 @@ pub(super) fn message_key(message_id: &str) -> String {
     format!("message:{message_id}")
 }
 
-fn unreadable(delivery: &Delivery, reason: &str) -> FailedObject {
-    FailedObject {
+fn unreadable(delivery: &Delivery, reason: &str) -> Failing {
+    let key = message_key(&delivery.message_id);
+    let object = ObjectRef { bucket: String::new(), key: key.clone(), announced: Announced::default() };
+    let failed = FailedObject {
         bucket: String::new(),
-        key: message_key(&delivery.message_id),
+        key,
         generation: None,
         kind: FailureKind::Notification,
         reason: reason.to_owned(),
@@ -174,5 +187,7 @@ fn unreadable(delivery: &Delivery, reason: &str) -> FailedObject {
         message_body: delivery.body.to_string(),
         copy: Copied::Not,
         trace: Trace { message_id: delivery.message_id.clone(), ..Trace::default() },
-    }
+    };
+    let passage = Passage::of(&work(object.clone(), delivery, Vec::new()));
+    Failing { failed, object, passage }
 }

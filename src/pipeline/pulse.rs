@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::deliveries::Deliveries;
+use super::deliveries::{Deliveries, InFlight};
+use super::outage::{Dependency, Outages};
 use crate::source::visibility::Beat;
 
 /// How long single steps can take at most when everything does what it should: the sums of the timeouts below them.
@@ -74,6 +75,7 @@ pub struct Pulse {
 struct Watched {
     /// Not owned: their end is the pipeline's.
     deliveries: Weak<Deliveries>,
+    outages: Weak<Outages>,
     heartbeat: Option<Beat>,
 }
 
@@ -89,6 +91,18 @@ impl Pulse {
         stalls.into_iter().max_by_key(|stall| stall.lasting)
     }
 
+    /// What is held at this moment.
+    pub fn in_flight(&self) -> InFlight {
+        let deliveries = lock(&self.watched).deliveries.upgrade();
+        deliveries.map(|deliveries| deliveries.in_flight()).unwrap_or_default()
+    }
+
+    /// The dependencies that are out of reach, for how long, and why.
+    pub fn outages(&self) -> Vec<(Dependency, Duration, String)> {
+        let outages = lock(&self.watched).outages.upgrade();
+        outages.map(|outages| outages.now()).unwrap_or_default()
+    }
+
     /// A task of the pipeline, at rest.
     pub(super) fn part(&self, name: impl Into<String>) -> Arc<Part> {
         let part = Arc::new(Part { name: name.into(), state: Mutex::new(State::resting()) });
@@ -96,8 +110,9 @@ impl Pulse {
         part
     }
 
-    pub(super) fn watch(&self, deliveries: &Arc<Deliveries>) {
+    pub(super) fn watch(&self, deliveries: &Arc<Deliveries>, outages: &Arc<Outages>) {
         let mut watched = lock(&self.watched);
+        watched.outages = Arc::downgrade(outages);
         watched.heartbeat = Some(deliveries.heartbeat());
         watched.deliveries = Arc::downgrade(deliveries);
     }
@@ -112,7 +127,7 @@ impl Pulse {
     /// For how long nobody has done anything for the deliveries that are held.
     fn all_rest(&self) -> Option<Stall> {
         let deliveries = lock(&self.watched).deliveries.upgrade()?;
-        if deliveries.open_now() == 0 {
+        if deliveries.in_flight().deliveries == 0 {
             return None;
         }
         let since = lock(&self.parts).iter().map(|part| lock(&part.state).since).max()?;

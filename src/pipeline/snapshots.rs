@@ -11,6 +11,7 @@ use super::outage::{Dependency, Outages};
 use super::pulse::Part;
 use super::retry::Waits;
 use super::shutdown::Shutdown;
+use super::tally::Tally;
 use crate::enrich::Snapshot;
 use crate::enrich::snapshot::Absent;
 use crate::store::{Store, StoreError};
@@ -18,6 +19,7 @@ use crate::store::{Store, StoreError};
 pub struct Snapshots {
     store: Arc<dyn Store>,
     outages: Arc<Outages>,
+    tally: Arc<Tally>,
     /// A key that stayed unknown is looked up again when the snapshot is older than this.
     miss_refresh: Duration,
     current: Mutex<Arc<Snapshot>>,
@@ -33,10 +35,12 @@ impl Snapshots {
     pub async fn open(
         store: Arc<dyn Store>,
         outages: Arc<Outages>,
+        tally: Arc<Tally>,
         job: &Job,
         pulse: Arc<Part>,
     ) -> Result<Snapshots, StoreError> {
         let snapshot = read(store.as_ref(), None).await?;
+        tally.metadata(&snapshot);
         let (media, inventories) = snapshot.sizes();
         info!(media, inventories, "metadata read");
         if media == 0 || inventories == 0 {
@@ -45,7 +49,7 @@ impl Snapshots {
         let current = Mutex::new(Arc::new(snapshot));
         let refreshing = tokio::sync::Mutex::default();
         let (miss_refresh, read_bound) = (job.metadata_miss_refresh, job.bounds.transaction);
-        Ok(Self { store, outages, miss_refresh, current, refreshing, pulse, read_bound })
+        Ok(Self { store, outages, tally, miss_refresh, current, refreshing, pulse, read_bound })
     }
 
     pub fn current(&self) -> Arc<Snapshot> {
@@ -100,6 +104,7 @@ impl Snapshots {
             match answer {
                 Ok(snapshot) => {
                     self.outages.is_up(Dependency::Metadata);
+                    self.tally.metadata(&snapshot);
                     let mut looked_up = missed.clone();
                     looked_up.add_all(before.absent());
                     let snapshot = Arc::new(snapshot.with_absent(&looked_up));

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::deliveries::DeliveryNumber;
+use super::events::Passage;
 use crate::enrich::Unmapped;
-use crate::model::{Copied, FailedObject, FailureKind, Generation, ObjectRef, Trace};
+use crate::model::{Copied, FailedObject, FailureKind, Generation, ObjectRef, Rejects, Trace};
 use crate::store::ObjectRollup;
 
 /// One object to count, and the deliveries that wait for it.
@@ -18,6 +21,9 @@ pub struct Work {
     pub attempt: u32,
     pub message_id: Arc<str>,
     pub message_body: Arc<str>,
+    pub received: Instant,
+    /// When the object was created, as S3 or the queue tells.
+    pub event_at: Option<Timestamp>,
 }
 
 impl Work {
@@ -62,25 +68,45 @@ pub enum Outcome {
     /// To be committed.
     RolledUp(Box<(ObjectRollup, Aside)>),
     /// To be listed as failed.
-    Failed(Box<FailedObject>),
+    Failed(Box<Failing>),
     /// A message that announces nothing to count: only to be acknowledged.
     Nothing,
 }
 
 impl Outcome {
-    /// The same, with the batch that it was taken in.
-    pub fn of_batch(mut self, batch_id: &str) -> Self {
-        if let Outcome::Failed(failed) = &mut self {
-            failed.trace.batch_id = Some(batch_id.to_owned());
+    /// The writer has it.
+    pub fn taken(&mut self) {
+        match self {
+            Outcome::RolledUp(rolled_up) => rolled_up.1.passage.taken(),
+            Outcome::Failed(failing) => failing.passage.taken(),
+            Outcome::Nothing => {}
         }
-        self
+    }
+}
+
+/// An object that is to be listed as failed, and its way here.
+pub struct Failing {
+    pub failed: FailedObject,
+    pub object: ObjectRef,
+    pub passage: Passage,
+}
+
+impl Failing {
+    /// `failed` knows the batch that its object came in.
+    pub fn new(mut failed: FailedObject, object: ObjectRef, passage: Passage) -> Failing {
+        failed.trace.batch_id = Some(passage.batch_id.clone()).filter(|id| !id.is_empty());
+        Failing { failed, object, passage }
     }
 }
 
 /// What the writer needs to know of a rolled-up object beside what it commits.
 pub struct Aside {
     pub work: Work,
+    pub passage: Passage,
     pub unmapped: Unmapped,
+    pub rejects: Rejects,
+    /// Unix seconds of the newest row that is counted.
+    pub newest: Option<i64>,
     /// Its share of the cells that may be in memory; given back after the commit.
     pub _cells: Option<OwnedSemaphorePermit>,
 }

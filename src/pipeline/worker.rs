@@ -12,13 +12,14 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::copies::Copies;
-use super::count::{self, CountError, CountedBody};
+use super::count::{self, CountError, CountedBody, Decoded};
+use super::events::{self, Passage, Timings};
 use super::outage::{Dependency, Outages};
 use super::pulse::{Bounds, Part};
 use super::retry::Waits;
 use super::shutdown::Shutdown;
 use super::snapshots::Snapshots;
-use super::work::{Aside, Batch, Outcome, Processed, Work};
+use super::work::{Aside, Batch, Failing, Outcome, Processed, Work};
 use super::{Job, PipelineError};
 use crate::model::{Disposition, FailedObject, FailureKind};
 use crate::source::{Fetch, FetchError, Fetched};
@@ -38,8 +39,8 @@ pub struct Worker {
     pub pulse: Arc<Part>,
 }
 
-/// A fetched object, or why it can't be had: final either way.
-type Body = Result<(Fetched, Timestamp), Box<FailedObject>>;
+/// A fetched object and when, or why it can't be had: final either way.
+type Body = Result<(Fetched, Timestamp), FailedObject>;
 
 /// Why a body's sums can't be trusted.
 struct Uncounted {
@@ -72,21 +73,26 @@ impl Worker {
     async fn process(&self, batch: Batch) -> Result<(), PipelineError> {
         debug!(batch = batch.id, objects = batch.works.len(), "batch begun");
         let bodies = futures::stream::iter(batch.works).map(|work| async {
+            let wait = work.received.elapsed();
+            let begun = Instant::now();
             let body = self.fetch(&work).await;
-            (work, body)
+            let fetched = events::Fetched { fetch: begun.elapsed(), count: None, done: Instant::now() };
+            let timings = Timings { received: work.received, wait, fetched: Some(fetched), writer_wait: None };
+            let passage = Passage { batch_id: batch.id.clone(), timings, ..Passage::of(&work) };
+            (work, passage, body)
         });
         let mut bodies = std::pin::pin!(bodies.buffered(Self::FETCH_AHEAD));
         loop {
             // Each attempt begins it anew: see `fetch`.
             let fetching = self.pulse.step("fetching objects", self.job.bounds.fetch);
-            let Some((work, body)) = bodies.next().await else { break };
+            let Some((work, passage, body)) = bodies.next().await else { break };
             drop(fetching);
+            let deliveries = work.deliveries.clone();
             let outcome = match body? {
-                Ok((fetched, fetched_at)) => self.count(&work, &batch.id, fetched, fetched_at).await,
-                Err(failed) => Outcome::Failed(failed),
+                Ok((fetched, fetched_at)) => self.count(work, passage, fetched, fetched_at).await,
+                Err(failed) => Outcome::Failed(Box::new(Failing::new(failed, work.object, passage))),
             };
-            let outcome = outcome.of_batch(&batch.id);
-            let processed = Processed { deliveries: work.deliveries, outcome };
+            let processed = Processed { deliveries, outcome };
             if self.processed.send(processed).await.is_err() {
                 break; // the writer has ended: its error ends the pipeline
             }
@@ -110,7 +116,7 @@ impl Worker {
                 }
                 Err(error) => error,
             };
-            warn!(%object, %error, attempt = waits.attempts() + 1, "object not read yet");
+            warn!(%object, %error, fetch_attempt = waits.attempts() + 1, "object not read yet");
             let given_up = match error.disposition() {
                 Disposition::Halt => return Err(PipelineError::Fetch(error)),
                 Disposition::Quarantine => {
@@ -125,7 +131,7 @@ impl Worker {
                 }
             };
             if given_up {
-                return Ok(Err(Box::new(work.failed(error.kind(), error.to_string(), None))));
+                return Ok(Err(work.failed(error.kind(), error.to_string(), None)));
             }
             waits.wait().await;
         }
@@ -142,18 +148,23 @@ impl Worker {
         answers
     }
 
-    async fn count(&self, work: &Work, batch_id: &str, fetched: Fetched, fetched_at: Timestamp) -> Outcome {
+    async fn count(&self, work: Work, mut passage: Passage, fetched: Fetched, fetched_at: Timestamp) -> Outcome {
         let Fetched { body, generation } = fetched;
         let body = Arc::new(body);
-        let counted = match self.count_with_metadata(body, fetched_at).await {
+        let begun = Instant::now();
+        let counted = self.count_with_metadata(body, fetched_at).await;
+        passage.counted(begun.elapsed());
+        let counted = match counted {
             Ok(counted) => counted,
             Err(Uncounted { kind, reason, offset }) => {
                 let mut failed = work.failed(kind, reason, Some(generation));
                 failed.trace.offset = offset;
                 self.copies.make(&mut failed).await;
-                return Outcome::Failed(Box::new(failed));
+                return Outcome::Failed(Box::new(Failing::new(failed, work.object, passage)));
             }
         };
+        let Decoded { rows, rejects, .. } = counted.decoded;
+        (passage.rows, passage.rejected_rows) = (Some(rows), Some(rejects.rows()));
         let cells = counted.rollup.cells().min(self.job.merge_cells_max) as u32;
         // The writer gives them back after its commit, so this is where workers wait for a slow database.
         let cells = self.cells.clone().acquire_many_owned(cells).await.ok();
@@ -161,15 +172,13 @@ impl Worker {
             bucket: work.object.bucket.clone(),
             key: work.object.key.clone(),
             generation,
-            rows: counted.decoded.rows,
-            rejected_rows: counted.decoded.rejects.rows(),
-            batch_id: batch_id.to_owned(),
+            rows,
+            rejected_rows: rejects.rows(),
+            batch_id: passage.batch_id.clone(),
             rollup: counted.rollup,
         };
-        if object.rejected_rows > 0 {
-            warn!(object = %work.object, rejects = %counted.decoded.rejects, "rows rejected");
-        }
-        let aside = Aside { work: work.clone(), unmapped: counted.unmapped, _cells: cells };
+        let (unmapped, newest) = (counted.unmapped, counted.newest);
+        let aside = Aside { work, passage, unmapped, rejects, newest, _cells: cells };
         Outcome::RolledUp(Box::new((object, aside)))
     }
 

@@ -3,21 +3,25 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
+use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tokio::time::Instant;
+use tracing::{info, warn};
 
 use super::copies::Copies;
 use super::deliveries::{Deliveries, DeliveryNumber, Finished};
+use super::events::{self, Line};
 use super::outage::{Dependency, Outages};
 use super::pulse::Part;
 use super::retry::Waits;
 use super::shutdown::Shutdown;
 use super::tally::Tally;
-use super::work::{Aside, Outcome, Processed, Work};
+use super::work::{Aside, Failing, Outcome, Processed};
 use super::{Job, PipelineError};
-use crate::model::{Disposition, FailedObject, FailureKind};
+use crate::model::{Disposition, FailureKind};
 use crate::source::Queue;
 use crate::source::queue::ReceiptOutcome;
 use crate::store::{Counted, ObjectRollup, Quarantined, Store, StoreError};
@@ -48,7 +52,7 @@ struct Merge {
     objects: Vec<ObjectRollup>,
     /// One for each of `objects`.
     asides: Vec<Aside>,
-    failed: Vec<FailedObject>,
+    failed: Vec<Failing>,
     /// The deliveries that wait for all of these, once for each object.
     deliveries: Vec<DeliveryNumber>,
     /// Items and cells: what limits a merge.
@@ -116,29 +120,38 @@ impl Writer {
     async fn settle(&self, merge: Merge) -> Result<Vec<Finished>, Ended> {
         let Merge { objects, asides, mut failed, deliveries, .. } = merge;
         if !objects.is_empty() {
+            let begun = Instant::now();
             let fates = self.commit(&objects).await?;
+            self.tell_newest(&asides, &fates);
             for ((object, aside), fate) in objects.into_iter().zip(asides).zip(fates) {
-                failed.extend(self.conclude(object, aside, fate));
+                failed.extend(self.conclude(object, aside, fate, begun.elapsed()));
             }
         }
         // Workers have seen to their own; these are the ones that only the ledger could tell.
         let copies = futures::stream::iter(&mut failed);
-        let copies = copies.for_each_concurrent(Self::COPIES_MAX, |failed| self.copies.make(failed));
+        let copies = copies.for_each_concurrent(Self::COPIES_MAX, |failing| self.copies.make(&mut failing.failed));
         self.shutdown.unless_abandoned(copies).await.ok_or(Ended::Abandoned)?;
         if !failed.is_empty() {
-            self.quarantine(&failed).await?;
+            self.quarantine(failed).await?;
         }
         Ok(self.deliveries.settle(&deliveries))
     }
 
     /// One transaction for all. When their sums do not fit, one for each, so that only the culprits fail.
     async fn commit(&self, objects: &[ObjectRollup]) -> Result<Vec<Fate>, Ended> {
-        let counted = self.until_answered("committing", || self.store.commit(objects)).await?;
-        match counted {
-            Ok(counted) => {
-                self.tally.commits(1);
-                Ok(counted.into_iter().map(Fate::Counted).collect())
+        // Each attempt on its own: what waiting out an outage takes is no transaction's time.
+        let attempt = async || {
+            let begun = Instant::now();
+            let answer = self.store.commit(objects).await;
+            match &answer {
+                Ok(_) => self.tally.committed(objects, begun.elapsed()),
+                Err(error) => self.tally.not_committed(error),
             }
+            answer
+        };
+        let counted = self.until_answered("committing", attempt).await?;
+        match counted {
+            Ok(counted) => Ok(counted.into_iter().map(Fate::Counted).collect()),
             Err(unfit) if objects.len() == 1 => Ok(vec![Fate::Unfit(unfit)]),
             Err(_) => {
                 let mut fates = Vec::new();
@@ -150,67 +163,77 @@ impl Writer {
         }
     }
 
+    /// How far the reports reach, after this commit. Rows of clocks that are ahead are no proof of what lies between.
+    fn tell_newest(&self, asides: &[Aside], fates: &[Fate]) {
+        let counted = asides.iter().zip(fates).filter(|(_, fate)| matches!(fate, Fate::Counted(Counted::Now)));
+        let newest = counted.filter_map(|(aside, _)| aside.newest).max();
+        if let Some(newest) = newest {
+            self.tally.newest(newest.min(Timestamp::now().as_second()));
+        }
+    }
+
     /// Reports what became of an object; returns it when it is to be listed as failed.
-    fn conclude(&self, object: ObjectRollup, aside: Aside, fate: Fate) -> Option<FailedObject> {
+    fn conclude(&self, object: ObjectRollup, aside: Aside, fate: Fate, commit: Duration) -> Option<Failing> {
         let work = &aside.work;
-        match fate {
+        let line = Line { object: &work.object, generation: Some(&object.generation), passage: &aside.passage, commit };
+        let (kind, reason) = match fate {
             Fate::Counted(Counted::Now) => {
-                self.tally.counted(&object, &aside.unmapped);
-                info!(
-                    object = %work.object, rows = object.rows, rejected_rows = object.rejected_rows,
-                    bytes = object.generation.bytes, batch = object.batch_id, "object counted"
-                );
-                None
+                self.tally.counted(&object, &aside);
+                self.tally.timed(&aside.passage.timings);
+                self.tally.event_committed(work.event_at);
+                events::counted(&line, &aside.rejects);
+                return None;
             }
             Fate::Counted(Counted::Before) => {
-                self.tally.duplicates(1);
-                info!(object = %work.object, "object had been counted before: nothing added");
-                None
+                self.tally.duplicate();
+                self.tally.timed(&aside.passage.timings);
+                events::duplicate(&line);
+                return None;
             }
             Fate::Counted(Counted::Overwritten { counted_etag }) => {
                 let counted_etag = counted_etag.as_deref().unwrap_or("unknown");
                 if !self.job.quarantine_overwritten {
-                    self.tally.duplicates(1);
-                    warn!(object = %work.object, counted_etag, "object had been counted with other content: ignored");
+                    self.tally.duplicate();
+                    events::overwrite_ignored(&line, counted_etag);
                     return None;
                 }
                 let reason = format!("it had been counted before, with other content (ETag {counted_etag})");
-                Some(failed(work, FailureKind::Overwritten, reason, object))
+                (FailureKind::Overwritten, reason)
             }
             Fate::Counted(Counted::Discarded) => {
-                self.tally.discarded(1);
-                info!(object = %work.object, "an operator discarded this content: not counted");
-                None
+                self.tally.discarded();
+                events::discarded(&line);
+                return None;
             }
-            Fate::Unfit(error) => Some(failed(work, FailureKind::Overflow, error.to_string(), object)),
-        }
+            Fate::Unfit(error) => (FailureKind::Overflow, error.to_string()),
+        };
+        let failed = work.failed(kind, reason, Some(object.generation));
+        Some(Failing::new(failed, aside.work.object, aside.passage))
     }
 
-    async fn quarantine(&self, failed: &[FailedObject]) -> Result<(), Ended> {
-        let listed = match self.until_answered("listing failed objects", || self.store.quarantine(failed)).await? {
+    async fn quarantine(&self, failing: Vec<Failing>) -> Result<(), Ended> {
+        let begun = Instant::now();
+        let failed: Vec<_> = failing.iter().map(|failing| failing.failed.clone()).collect();
+        let listed = match self.until_answered("listing failed objects", || self.store.quarantine(&failed)).await? {
             Ok(listed) => listed,
             // A list of failures holds no sums that could be out of range: the database is not as we know it.
             Err(error) => return Err(Ended::Error(PipelineError::Store(error))),
         };
-        for (failed, listed) in failed.iter().zip(listed) {
+        for (Failing { failed, object, passage }, listed) in failing.iter().zip(listed) {
+            let line = Line { object, generation: failed.generation.as_ref(), passage, commit: begun.elapsed() };
             match listed {
                 Quarantined::Listed => {
-                    self.tally.failed(1);
-                    let (bucket, key, kind) = (&failed.bucket, &failed.key, failed.kind);
-                    error!(bucket, key, %kind, reason = failed.reason, "object listed as failed");
+                    self.tally.failed(failed.kind);
+                    events::failed(&line, failed);
                     alert::failed_object(failed);
                 }
                 Quarantined::Discarded => {
-                    self.tally.discarded(1);
-                    info!(
-                        key = failed.key,
-                        reason = failed.reason,
-                        "an operator discarded this content: not listed anew"
-                    );
+                    self.tally.discarded();
+                    events::discarded(&line);
                 }
                 Quarantined::AlreadyCounted => {
-                    self.tally.duplicates(1);
-                    info!(key = failed.key, reason = failed.reason, "object had been counted before: not listed");
+                    self.tally.duplicate();
+                    events::not_listed(&line, failed);
                 }
             }
         }
@@ -257,6 +280,7 @@ impl Writer {
             // A call for each ten.
             let bound = self.job.bounds.settle * receipts.len().div_ceil(10) as u32;
             let step = self.pulse.step("acknowledging", bound);
+            let begun = Instant::now();
             let answer = self.shutdown.with_last_words(self.queue.acknowledge(&receipts)).await;
             drop(step);
             let problem = match answer {
@@ -267,7 +291,7 @@ impl Writer {
                     let before = finished.len();
                     let mut outcomes = outcomes.iter();
                     finished.retain(|_| outcomes.next().is_some_and(failed));
-                    self.tally.acknowledged((before - finished.len()) as u64);
+                    self.tally.acknowledged(before - finished.len(), begun.elapsed());
                     problem
                 }
                 Some(Err(error)) => Some(error.to_string()),
@@ -286,14 +310,9 @@ impl Writer {
     }
 }
 
-fn failed(work: &Work, kind: FailureKind, reason: String, object: ObjectRollup) -> FailedObject {
-    let mut failed = work.failed(kind, reason, Some(object.generation));
-    failed.trace.batch_id = Some(object.batch_id);
-    failed
-}
-
 impl Merge {
-    fn add(&mut self, processed: Processed) {
+    fn add(&mut self, mut processed: Processed) {
+        processed.outcome.taken();
         self.items += 1;
         self.deliveries.extend(processed.deliveries);
         match processed.outcome {

@@ -88,6 +88,7 @@ impl GivenQueue {
             receipt: receipt.clone(),
             attempt: given.attempts.saturating_add(1),
             received_at: Timestamp::now(),
+            sent_at: None,
             body: given.body.clone(),
             content,
         };

@@ -184,6 +184,7 @@ impl State {
             receipt: receipt.clone(),
             attempt: waiting.attempts,
             received_at: Timestamp::now(),
+            sent_at: None,
             body: serde_json::json!({ "object": found.name, "listed_in": url }).to_string().into(),
             content: found.content.clone(),
         };

@@ -24,6 +24,7 @@ impl Objects {
             etag: etag(answer.e_tag),
             sequencer: None,
             bytes: answer.content_length.and_then(|length| u64::try_from(length).ok()),
+            event_at: None,
         })
     }
 }

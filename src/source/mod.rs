@@ -32,7 +32,7 @@ pub use listing::{Choice, DateBy, DateRange, Found, Listing, ObjectPages, Select
 pub use notification::Filter;
 pub use permissions::{Resources, iam_policy};
 pub use policy::queue_policy;
-pub use queue::{Queue, QueueError, ReceiptOutcome, Received};
+pub use queue::{Depth, Queue, QueueError, ReceiptOutcome, Received};
 pub use set_aside::{CopyError, CopyTarget};
 pub use settings::{SourceSettings, SourceUrl};
 pub use sqs::{QueueAttributes, Redrive, SqsQueue};

@@ -9,6 +9,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::Value;
@@ -121,6 +122,7 @@ struct S3Record {
     event_version: Option<String>,
     event_source: Option<String>,
     event_name: String,
+    event_time: Option<Value>,
     s3: Option<S3Entity>,
 }
 
@@ -184,6 +186,7 @@ fn s3_record(record: &Value) -> Result<Option<ObjectRef>, String> {
         etag: etag(object.e_tag),
         sequencer: some_text(object.sequencer),
         bytes: object.size,
+        event_at: time(record.event_time),
     };
     object_ref(bucket.name, form_decoded(&object.key)?, announced).map(Some)
 }
@@ -194,6 +197,7 @@ fn s3_record(record: &Value) -> Result<Option<ObjectRef>, String> {
 struct EventBridgeEvent {
     source: String,
     detail_type: String,
+    time: Option<Value>,
     detail: Value,
 }
 
@@ -244,9 +248,15 @@ fn event_bridge(event: &Value) -> Result<Option<ObjectRef>, String> {
         etag: etag(detail.object.etag),
         sequencer: some_text(detail.object.sequencer),
         bytes: detail.object.size,
+        event_at: time(event.time),
     };
     // The key stands as it is, unlike in S3's own message: `a+b` is `a+b`.
     object_ref(detail.bucket.name, detail.object.key, announced).map(Some)
+}
+
+/// Only metrics need it: one that is no time is no reason to refuse the message.
+fn time(value: Option<Value>) -> Option<Timestamp> {
+    value?.as_str()?.parse().ok()
 }
 
 /// S3's bucket names are letters, digits, `.`, `-` and, in old ones, `_`. The check is also a fence: `file://` marks

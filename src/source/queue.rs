@@ -52,6 +52,14 @@ pub enum ReceiptOutcome {
     },
 }
 
+/// How much a queue holds, as far as it can tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    pub waiting: u64,
+    /// Received by somebody and not deleted.
+    pub in_flight: u64,
+}
+
 /// A queue of deliveries, at least once each. No call retries by itself: the pipeline owns the retries.
 #[async_trait]
 pub trait Queue: Send + Sync {
@@ -68,6 +76,11 @@ pub trait Queue: Send + Sync {
 
     /// Makes the deliveries visible again at once. One outcome a receipt, in order.
     async fn release(&self, receipts: &[Receipt]) -> Result<Vec<ReceiptOutcome>, QueueError>;
+
+    /// How much waits; also the cheapest way to learn whether the queue answers. `None` when it does not tell.
+    async fn depth(&self) -> Result<Option<Depth>, QueueError> {
+        Ok(None)
+    }
 
     /// How long a delivery stays hidden after `receive` or `extend`; `None` when it never comes back by itself.
     fn visibility(&self) -> Option<std::time::Duration>;

@@ -16,7 +16,7 @@ use crate::model::{Delivery, Receipt};
 
 use super::aws::{Aws, CallFailure, Fault};
 use super::notification::{self, Filter};
-use super::queue::{Queue, QueueError, ReceiptOutcome, Received};
+use super::queue::{Depth, Queue, QueueError, ReceiptOutcome, Received};
 use super::settings::{SourceSettings, SourceUrl};
 
 mod attributes;
@@ -113,6 +113,9 @@ impl SqsQueue {
         };
         let count = MessageSystemAttributeName::ApproximateReceiveCount;
         let attempt = message.attributes.as_ref().and_then(|attributes| attributes.get(&count)?.parse().ok());
+        let sent =
+            |attributes: &HashMap<_, String>| attributes.get(&MessageSystemAttributeName::SentTimestamp)?.parse().ok();
+        let sent_at = message.attributes.as_ref().and_then(sent).and_then(|ms| Timestamp::from_millisecond(ms).ok());
         let body = message.body.unwrap_or_default();
         failpoint::pass("notification.parse.before");
         let content = notification::read(&body, &self.filter);
@@ -122,6 +125,7 @@ impl SqsQueue {
             receipt: Receipt(receipt.into()),
             attempt: attempt.unwrap_or(1),
             received_at: Timestamp::now(),
+            sent_at,
             content,
             body: body.into(),
         })
@@ -166,7 +170,8 @@ impl Queue for SqsQueue {
             .max_number_of_messages(room.clamp(1, BATCH) as i32)
             .wait_time_seconds(seconds(self.long_poll))
             .visibility_timeout(seconds(self.visibility))
-            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
         failpoint::meet("queue.receive.before")?;
         let answer = request.send().await.map_err(|error| self.error(&error))?;
         failpoint::meet("queue.receive.after")?;
@@ -211,6 +216,12 @@ impl Queue for SqsQueue {
         let outcomes = self.change_visibility(receipts, Duration::ZERO).await?;
         failpoint::meet("queue.release.after")?;
         Ok(outcomes)
+    }
+
+    async fn depth(&self) -> Result<Option<Depth>, QueueError> {
+        let depth =
+            |attributes: QueueAttributes| Depth { waiting: attributes.backlog, in_flight: attributes.in_flight };
+        Ok(self.attributes().await?.map(depth))
     }
 
     fn visibility(&self) -> Option<Duration> {

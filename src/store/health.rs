@@ -8,8 +8,8 @@ use super::mysql_settings::{EXEMPT, is_read_committed, is_strict};
 use super::privileges::Granted;
 use super::schema::Role;
 use super::session::{Begin, Class, Session, SqlError, SqlResult};
-use super::sql_store::SqlStore;
-use super::{Store, StoreError};
+use super::sql_store::{SqlStore, now};
+use super::{Store, StoreError, ledger};
 use crate::model::health::{HealthFact, HealthLevel, bad, good, judged};
 
 impl SqlStore {
@@ -54,6 +54,23 @@ impl SqlStore {
                 bad(NAME, HealthLevel::Failure, error.to_string(), advice)
             }
         }
+    }
+
+    /// Whether something can be written and would be kept: a row in the ledger, in a transaction that is rolled back. Also
+    /// whether the schema's version is one that this program knows.
+    pub async fn probe_write(&self) -> Result<(), StoreError> {
+        let mut session = match self.begin_write().await {
+            Ok(session) => session,
+            // Another one is writing at this moment, so it can be written.
+            Err(StoreError::Conflict { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let written = ledger::probe(&mut session, &now()).await;
+        let outcome = match written {
+            Ok(()) => session.rollback().await,
+            Err(error) => Err(error),
+        };
+        self.give_back(session, outcome).await
     }
 
     async fn metadata_fact(&self) -> HealthFact {

@@ -62,6 +62,29 @@ pub(super) async fn count(
     counted.map(Round::Counted)
 }
 
+const COLUMNS: [&str; 11] = [
+    "object_id",
+    "bucket",
+    "object_key",
+    "version_id",
+    "etag",
+    "bytes",
+    "content_hash",
+    "rows",
+    "rejected_rows",
+    "batch_id",
+    "committed_at",
+];
+
+/// Writes a row that no object can have, to be rolled back. Its id is new each time, so that it waits for nobody's.
+pub(super) async fn probe(session: &mut Session, now: &str) -> SqlResult<()> {
+    let id = std::array::from_fn(|_| fastrand::u8(..));
+    let (generation, rows) = (Generation::default(), [number(0), number(0)]);
+    let params = ledger_row(ObjectId(id), "", "probe", &generation, rows, "probe", now);
+    session.execute(&Insert::into("processed_object", &COLUMNS).sql(1), params).await?;
+    Ok(())
+}
+
 /// Inserts the ledger rows; the ids of those that were there before.
 async fn record(
     session: &mut Session,
@@ -70,28 +93,13 @@ async fn record(
     rows_max: usize,
 ) -> SqlResult<HashSet<ObjectId>> {
     // Never INSERT IGNORE: it would also let values pass that do not fit.
-    let insert = Insert::into(
-        "processed_object",
-        &[
-            "object_id",
-            "bucket",
-            "object_key",
-            "version_id",
-            "etag",
-            "bytes",
-            "content_hash",
-            "rows",
-            "rejected_rows",
-            "batch_id",
-            "committed_at",
-        ],
-    );
+    let insert = Insert::into("processed_object", &COLUMNS);
     let mut before = HashSet::new();
     let mut rest = objects;
     for size in insert.chunk_sizes(objects.len(), rows_max) {
         let (chunk, later) = rest.split_at(size);
         rest = later;
-        let params = chunk.iter().flat_map(|(id, object)| ledger_row(*id, object, now)).collect();
+        let params = chunk.iter().flat_map(|(id, object)| row_of(*id, object, now)).collect();
         match insert_ledger_rows(session, &insert.sql(size), params).await {
             Ok(()) => continue,
             // The statement is undone, the transaction goes on: one by one, to learn which.
@@ -99,7 +107,7 @@ async fn record(
             Err(error) => return Err(error),
         }
         for (id, object) in chunk {
-            match insert_ledger_rows(session, &insert.sql(1), ledger_row(*id, object, now)).await {
+            match insert_ledger_rows(session, &insert.sql(1), row_of(*id, object, now)).await {
                 Ok(()) => {}
                 Err(error) if error.class == Class::Duplicate => {
                     before.insert(*id);
@@ -118,19 +126,32 @@ async fn insert_ledger_rows(session: &mut Session, sql: &str, params: Vec<Value>
     Ok(())
 }
 
-fn ledger_row(id: ObjectId, object: &ObjectRollup, now: &str) -> Vec<Value> {
-    let generation = &object.generation;
+fn row_of(id: ObjectId, object: &ObjectRollup, now: &str) -> Vec<Value> {
+    let rows = [number(object.rows), number(object.rejected_rows)];
+    ledger_row(id, &object.bucket, &object.key, &object.generation, rows, &object.batch_id, now)
+}
+
+/// In the order of [`COLUMNS`].
+fn ledger_row(
+    id: ObjectId,
+    bucket: &str,
+    key: &str,
+    generation: &Generation,
+    [rows, rejected_rows]: [Value; 2],
+    batch_id: &str,
+    now: &str,
+) -> Vec<Value> {
     vec![
         Value::Bytes(id.0.to_vec()),
-        Value::text(&object.bucket),
-        Value::text(&object.key),
+        Value::text(bucket),
+        Value::text(key),
         Value::text_or_null(generation.version_id.as_deref()),
         Value::text_or_null(generation.etag.as_deref()),
         number(generation.bytes),
         Value::Bytes(generation.content_hash.to_vec()),
-        number(object.rows),
-        number(object.rejected_rows),
-        Value::text(&object.batch_id),
+        rows,
+        rejected_rows,
+        Value::text(batch_id),
         Value::text(now),
     ]
 }

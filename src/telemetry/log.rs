@@ -1,8 +1,10 @@
 //! The log: one line an event, to standard error; text for people on a terminal, JSON for machines elsewhere.
 
+use std::fmt::Debug;
 use std::io::IsTerminal;
 
 use sentry::integrations::tracing::BreadcrumbLayer;
+use tracing::field::Field;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -42,6 +44,20 @@ impl LogSettings {
     }
 }
 
+/// What people need not read in every line about an object; machines get it all. The batch and the message are for joins,
+/// and `object` says the rest.
+const ONLY_FOR_MACHINES: [&str; 10] =
+    ["bucket", "key", "etag", "message_id", "batch", "wait_ms", "fetch_ms", "count_ms", "writer_wait_ms", "commit_ms"];
+
+/// `message name=value name=value`
+fn write_field(writer: &mut fmt::format::Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        name if ONLY_FOR_MACHINES.contains(&name) => Ok(()),
+        name => write!(writer, " {name}={value:?}"),
+    }
+}
+
 /// Installs the log for this process. What the log says before an alert goes with it, as its trail.
 pub fn init(settings: &LogSettings) {
     let terminal = std::io::stderr().is_terminal();
@@ -53,7 +69,8 @@ pub fn init(settings: &LogSettings) {
     let lines: Box<dyn Layer<Registry> + Send + Sync> = if json {
         Box::new(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr))
     } else {
-        Box::new(fmt::layer().with_ansi(terminal).with_target(false).with_writer(std::io::stderr))
+        let fields = fmt::format::debug_fn(write_field);
+        Box::new(fmt::layer().fmt_fields(fields).with_ansi(terminal).with_target(false).with_writer(std::io::stderr))
     };
     let filter = EnvFilter::new(&settings.directives);
     let trail = BreadcrumbLayer::new().with_filter(EnvFilter::new("info"));

@@ -18,7 +18,9 @@ mod notices;
 mod outages;
 mod print;
 mod reports;
+mod stalls;
 mod sums;
+mod vitals;
 
 #[path = "../support/cloud.rs"]
 mod cloud;
@@ -38,8 +40,12 @@ mod kent;
 mod mariadb;
 #[path = "../support/moto.rs"]
 mod moto;
+#[path = "../support/promtool.rs"]
+mod promtool;
 #[path = "../support/receiver.rs"]
 mod receiver;
+#[path = "../support/scrape.rs"]
+mod scrape;
 #[path = "../support/wire.rs"]
 mod wire;
 #[path = "../support/world.rs"]

@@ -28,7 +28,7 @@ async fn throttled_reads_are_waited_out() {
     let (corpus, world, proxy) = world("outages-throttled", "51", |request| request.call == Call::GetObject).await;
     let mut daemon = world.daemon();
     // More often than a refused object would be asked for.
-    world.until(&mut daemon, "the sixth attempt", async || world.log_says("\"attempt\":6")).await;
+    world.until(&mut daemon, "the sixth attempt", async || world.log_says("\"fetch_attempt\":6")).await;
     throttle(&proxy, NONE);
     world.until_queue_is_empty(&mut daemon).await;
     assert!(daemon.stop().await.success());

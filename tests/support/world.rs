@@ -134,6 +134,19 @@ impl World {
         }
     }
 
+    /// Waits until a daemon that was asked to stop has ended, and well.
+    pub async fn until_ended(&self, daemon: &mut Daemon) {
+        let began = Instant::now();
+        let status = loop {
+            match daemon.status() {
+                Some(status) => break status,
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "the daemon does not end\n{}", daemon.log());
+        };
+        assert!(status.success(), "{status}\n{}", daemon.log());
+    }
+
     /// Waits until the queue holds no message, visible or not.
     pub async fn until_queue_is_empty(&self, daemon: &mut Daemon) {
         // The emulator answers one request at a time: who asks too often keeps it from its work.

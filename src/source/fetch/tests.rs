@@ -117,7 +117,8 @@ fn answer_of_200_is_held_to_what_was_announced(
     #[case] expected: &str,
 ) {
     let text = |text: Option<&str>| text.map(str::to_owned);
-    let announced = Announced { version_id: text(version_id), etag: text(etag), sequencer: None, bytes };
+    let announced =
+        Announced { version_id: text(version_id), etag: text(etag), sequencer: None, bytes, event_at: None };
     let (version_id, etag) = (text(read_version_id), text(read_etag));
     let found = match held_to(&announced, &Generation { version_id, etag, bytes: read_bytes, content_hash: [1; 32] }) {
         Ok(()) => "read",

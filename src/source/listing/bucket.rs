@@ -71,6 +71,7 @@ impl Pages {
             etag: etag(object.e_tag().map(str::to_owned)),
             sequencer: None,
             bytes: object.size().and_then(|size| u64::try_from(size).ok()),
+            event_at: object.last_modified().and_then(|at| Timestamp::from_millisecond(at.to_millis().ok()?).ok()),
         };
         let modified = object.last_modified().and_then(|at| Timestamp::new(at.secs(), at.subsec_nanos() as i32).ok());
         Found::new(ObjectRef { bucket: self.bucket.clone(), key, announced }, modified)

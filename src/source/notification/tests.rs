@@ -101,6 +101,7 @@ fn s3_message_announces_its_object(#[case] body: String) {
             etag: Some("d41d8cd98f00b204e9800998ecf8427e".into()),
             sequencer: Some("0055AED6DCD90281E5".into()),
             bytes: Some(1024),
+            event_at: Some(jiff::Timestamp::UNIX_EPOCH),
         },
     };
     assert_eq!(read_objects(&body), [expected]);
@@ -118,6 +119,7 @@ fn event_bridge_event_announces_its_object(#[case] body: String) {
             etag: Some("b1946ac92492d2347c6235b4d2611184".into()),
             sequencer: Some("617f08299329d189".into()),
             bytes: Some(5),
+            event_at: Some("2021-11-12T00:00:00Z".parse().unwrap()),
         },
     };
     assert_eq!(read_objects(&body), [expected]);
@@ -336,8 +338,17 @@ fn every_collected_body_is_read_as_it_should_be() {
     assert!(read_bodies > 100, "only {read_bodies} bodies were found");
 }
 
+#[test]
+fn time_that_is_none_is_no_reason_to_refuse_a_message() {
+    for time in ["\"yesterday\"", "7", "null"] {
+        let body = put(HAPPY_FACE).replace("\"1970-01-01T00:00:00.000Z\"", time);
+        assert_ne!(body, put(HAPPY_FACE));
+        assert_eq!(read_objects(&body)[0].announced.event_at, None, "{time}");
+    }
+}
+
 fn as_json(object: &ObjectRef) -> Value {
-    let Announced { version_id, etag, sequencer, bytes } = &object.announced;
+    let Announced { version_id, etag, sequencer, bytes, .. } = &object.announced;
     serde_json::json!({
         "bucket": object.bucket, "key": object.key, "version_id": version_id, "etag": etag, "sequencer": sequencer,
         "bytes": bytes,

@@ -48,6 +48,7 @@ impl HidingQueue {
             receipt: Receipt(receipt.into()),
             attempt: 1,
             received_at: Timestamp::UNIX_EPOCH,
+            sent_at: None,
             body: "".into(),
             content: Content::Objects(Vec::new()),
         }

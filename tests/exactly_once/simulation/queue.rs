@@ -221,6 +221,7 @@ impl Server {
             receipt: receipt(at, message.handles.len() - 1),
             attempt: message.receives,
             received_at: Timestamp::UNIX_EPOCH,
+            sent_at: None,
             body: message.body.clone(),
             content: notification::read(&message.body, &Filter::default()),
         }
