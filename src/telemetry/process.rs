@@ -32,7 +32,7 @@ pub fn look(meter: &Meter) {
     }
 }
 
-/// `VmRSS:	  148128 kB`
+/// `VmRSS:   148128 kB`, with a tab before the number
 fn resident_bytes(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
