@@ -11,7 +11,7 @@
 //! 7. [`store`]: sums into the database, exactly once. Knows no queue and no file.
 //! 8. [`pipeline`]: the only module that knows all stages; its documentation has the picture.
 //! 9. [`notice`]: tells people what was counted and what failed, from the store's outbox.
-//! 10. [`telemetry`], [`config`], [`cli`]: the shell around it.
+//! 10. [`telemetry`], [`supervisor`], [`config`], [`cli`]: the shell around it.
 //!
 //! [`failpoint`] has the places where tests make the program die; without them it is nothing.
 
@@ -27,4 +27,5 @@ pub mod pipeline;
 pub mod report;
 pub mod source;
 pub mod store;
+pub mod supervisor;
 pub mod telemetry;

@@ -18,10 +18,11 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     // Of aggregate it takes the rollup.
     ("store", &["model", "report", "aggregate"]),
     ("telemetry", &["model"]),
+    ("supervisor", &[]),
     ("pipeline", &["model", "report", "source", "decode", "enrich", "aggregate", "store", "telemetry"]),
     ("notice", &["model", "source", "store", "telemetry"]),
     ("config", &["model", "report", "source", "store", "pipeline", "notice", "telemetry"]),
-    ("cli", &["model", "report", "source", "store", "pipeline", "config", "notice", "telemetry"]),
+    ("cli", &["model", "report", "source", "store", "pipeline", "config", "notice", "telemetry", "supervisor"]),
 ];
 
 /// Longer than this, a file has more than one subject.

@@ -1,6 +1,7 @@
 //! One file per command, all of one shape: `Args` as typed, and `run`, which does it. Data goes to standard output,
 //! everything else to standard error.
 
+mod attend;
 mod audit;
 mod backfill;
 mod check;

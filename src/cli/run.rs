@@ -11,7 +11,7 @@ use tracing::{error, info};
 
 use super::signals::stop_on_signals;
 use super::vitals::Daemon;
-use super::{CliError, open};
+use super::{CliError, attend, open};
 use crate::config::{Config, ConfigError};
 use crate::notice::{Channels, Dispatcher, OutageCount};
 use crate::pipeline::{self, Job, PipelineError, Pulse, Reconciler, Shutdown, Tally};
@@ -72,6 +72,8 @@ pub async fn run(Args {}: Args, config: Config) -> Result<(), CliError> {
         let reconciler = Reconciler::new(settings, store.clone(), &job, tally.clone());
         tokio::spawn(reconciler.run(reconciling_until.clone()))
     });
+    // They end with this function.
+    let _attendants = attend::whoever_runs_us(&pulse, &tally, &shutdown, config.shutdown_grace);
     let result = pipeline::run(queue, objects, store, job, tally.clone(), pulse, shutdown).await;
     reconciling_until.stop();
     if let Some(Err(panic)) = futures::future::OptionFuture::from(reconciling).await {

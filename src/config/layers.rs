@@ -127,6 +127,27 @@ pub fn environment(base: &Table, variables: impl Iterator<Item = (OsString, OsSt
     Ok(over)
 }
 
+/// Settings that are laid out as one file a key, named as the environment variable would be: what systemd's
+/// `LoadCredential=` puts into `$CREDENTIALS_DIRECTORY`, and secrets that are mounted into a container. The line end that
+/// editors add is not part of the value.
+pub fn credentials(directory: &Path) -> Result<Vec<(OsString, OsString)>, ConfigError> {
+    let unreadable = |path: &Path, error: std::io::Error| ConfigError {
+        place: format!("credentials in {}", path.display()),
+        problem: format!("can't be read: {error}"),
+    };
+    let mut variables = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(|error| unreadable(directory, error))? {
+        let entry = entry.map_err(|error| unreadable(directory, error))?;
+        if !entry.file_name().to_string_lossy().starts_with(ENV_PREFIX) {
+            continue;
+        }
+        let text = std::fs::read_to_string(entry.path()).map_err(|error| unreadable(&entry.path(), error))?;
+        let text = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+        variables.push((entry.file_name(), text.into()));
+    }
+    Ok(variables)
+}
+
 fn expected(what: &str) -> String {
     format!("its value must be {what}")
 }

@@ -34,10 +34,15 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Reads the built-in defaults, the file (`config.toml` of the working directory when none is named) and the
-/// environment, in this order of precedence.
+/// Reads the built-in defaults, the file (`config.toml` of the working directory when none is named), the files of
+/// `$CREDENTIALS_DIRECTORY` and the environment, in this order of precedence.
 pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
-    load_from(layers::file(file).as_deref(), std::env::vars_os())
+    let credentials = match std::env::var_os("CREDENTIALS_DIRECTORY") {
+        Some(directory) => layers::credentials(Path::new(&directory))?,
+        None => Vec::new(),
+    };
+    // Of two with one name the later one counts.
+    load_from(layers::file(file).as_deref(), credentials.into_iter().chain(std::env::vars_os()))
 }
 
 /// The file that [`load`] reads.

@@ -112,3 +112,20 @@ fn named_file_that_is_absent_is_an_error() {
     let error = load_from(Some(Path::new("/nowhere/xc2.toml")), std::iter::empty()).err().unwrap();
     assert!(error.to_string().starts_with("/nowhere/xc2.toml: can't be read"), "{error}");
 }
+
+#[test]
+fn credential_is_a_file_named_as_its_variable_and_ends_before_the_line_end() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("XC2__STORE__PASSWORD"), "a b\n").unwrap();
+    std::fs::write(directory.path().join("another-services-key"), [0xff]).unwrap();
+    let found = layers::credentials(directory.path()).unwrap();
+    assert_eq!(found, [("XC2__STORE__PASSWORD".into(), "a b".into())]);
+    let config = load_from(None, found.into_iter()).unwrap();
+    assert_eq!(config.store.password.unwrap().reveal(), "a b");
+}
+
+#[test]
+fn credentials_that_can_not_be_read_are_an_error_that_names_them() {
+    let error = layers::credentials(Path::new("/nonexistent/credentials")).unwrap_err();
+    assert!(error.to_string().starts_with("credentials in /nonexistent/credentials: can't be read:"), "{error}");
+}

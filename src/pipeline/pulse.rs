@@ -91,6 +91,11 @@ impl Pulse {
         stalls.into_iter().max_by_key(|stall| stall.lasting)
     }
 
+    /// Deliveries that are held. `None` before polling begins and after the pipeline has ended.
+    pub fn held(&self) -> Option<usize> {
+        lock(&self.watched).deliveries.upgrade().map(|deliveries| deliveries.in_flight().deliveries)
+    }
+
     /// What is held at this moment.
     pub fn in_flight(&self) -> InFlight {
         let deliveries = lock(&self.watched).deliveries.upgrade();

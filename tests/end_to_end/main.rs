@@ -20,6 +20,7 @@ mod print;
 mod reports;
 mod stalls;
 mod sums;
+mod supervisor;
 mod vitals;
 
 #[path = "../support/cloud.rs"]
