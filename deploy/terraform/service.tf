@@ -52,8 +52,8 @@ resource "aws_ecs_task_definition" "daemon" {
   network_mode             = local.task_definition.networkMode
   cpu                      = local.task_definition.cpu
   memory                   = local.task_definition.memory
-  execution_role_arn       = local.task_definition.executionRoleArn
-  task_role_arn            = local.task_definition.taskRoleArn
+  execution_role_arn       = aws_iam_role.execution.arn
+  task_role_arn            = aws_iam_role.task.arn
   container_definitions    = jsonencode(local.containers)
   tags                     = var.tags
 

@@ -6,13 +6,16 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 use tracing::{error, warn};
 
 use super::Condition;
 
 /// How often the status is looked at when no watchdog asks for more.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often before polling begins: whoever waits for the start should not wait for us.
+const STARTING_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What a stop needs beyond its grace: to return messages and to send the last alerts.
 pub const STOP_MARGIN: Duration = Duration::from_secs(20);
@@ -25,17 +28,16 @@ pub async fn attend(observe: impl Fn() -> Condition, stopping: impl Future<Outpu
     let watchdog = sd_notify::watchdog_enabled();
     let mut telling = Telling::new(watchdog.is_some());
     // A third of the watchdog's patience: one late message is not yet the end.
-    let mut ticks = interval(watchdog.map_or(STATUS_INTERVAL, |patience| STATUS_INTERVAL.min(patience / 3)));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let pause = watchdog.map_or(STATUS_INTERVAL, |patience| STATUS_INTERVAL.min(patience / 3));
     tokio::pin!(stopping);
     loop {
-        tokio::select! {
-            () = &mut stopping, if !telling.stopping => telling.send(&stop(grace)),
-            _ = ticks.tick() => {}
-        }
         let condition = observe();
         let news = telling.news(&condition);
         telling.send(&news);
+        tokio::select! {
+            () = &mut stopping, if !telling.stopping => telling.send(&stop(grace)),
+            () = sleep(if telling.ready { pause } else { pause.min(STARTING_INTERVAL) }) => {}
+        }
     }
 }
 
