@@ -41,7 +41,7 @@ USER 65532:65532
 STOPSIGNAL SIGTERM
 # Where /metrics, /livez and /readyz are answered, inside of the container.
 ENV XC2__TELEMETRY__LISTEN=0.0.0.0:9464
-HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
+HEALTHCHECK --interval=30s --timeout=15s --start-period=60s --retries=3 \
     CMD ["/usr/local/bin/xc2-analyzer", "healthcheck", "--config", "/etc/xc2/config.toml"]
 ENTRYPOINT ["/usr/local/bin/xc2-analyzer"]
 CMD ["run", "--config", "/etc/xc2/config.toml"]
