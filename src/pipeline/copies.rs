@@ -117,6 +117,7 @@ mod tests {
             reason: "it is broken".into(),
             attempts: 1,
             message_body: "{}".into(),
+            trace: Default::default(),
             copy: Copied::Not,
         }
     }

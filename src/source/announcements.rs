@@ -184,7 +184,7 @@ mod tests {
     use rstest::rstest;
 
     fn filter(prefix: &str, suffix: &str) -> Filter {
-        Filter { prefix: prefix.into(), suffix: suffix.into() }
+        Filter { prefix: prefix.into(), suffix: suffix.into(), aside: None }
     }
 
     fn queue() -> QueueArn {

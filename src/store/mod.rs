@@ -51,9 +51,9 @@ pub use failed::{CountedRow, FailedFilter, FailedKey, FailedRow, FailedState, Fa
 pub use notice_facts::{DayFacts, DaySums, FailureFacts};
 pub use notices::{DayNotice, NoticeState, QuietDay, Written};
 pub use outbox::{Channel, ClaimedNotice, NoticeRow};
+pub use privileges::admission;
 pub use ratio::ratio;
 pub use read::{Filter, OpenReport, ReportFacts, ReportQuery, ReportRow, Sort, SortBy};
-pub use privileges::admission;
 pub use schema::{SCHEMA_VERSION, schema_sql};
 pub use settings::{DEFAULT_INVENTORY_QUERY, DEFAULT_MEDIA_QUERY, StoreSettings};
 pub use settle::Decision;

@@ -4,7 +4,12 @@ use super::*;
 use crate::model::Origin;
 
 fn measures() -> Vec<Measure> {
-    let measure = |name: &str, kind| Measure { name: name.into(), kind, origin: Origin::Field(name.into()) };
+    let measure = |name: &str, kind| Measure {
+        name: name.into(),
+        kind,
+        origin: Origin::Field(name.into()),
+        labels: Default::default(),
+    };
     vec![
         measure("impressions", MeasureKind::Count),
         measure("clicks", MeasureKind::Count),

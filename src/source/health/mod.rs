@@ -164,7 +164,11 @@ fn worth_reading(ours: &Filter, announced: Option<&Announcements>, queue: &Queue
     let entry = announced.and_then(|announced| announced.queues.iter().find(|entry| entry.to == arn));
     let Some(entry) = entry else { return ours.clone() };
     let or = |ours: &String, theirs: &String| if ours.is_empty() { theirs.clone() } else { ours.clone() };
-    Filter { prefix: or(&ours.prefix, &entry.filter.prefix), suffix: or(&ours.suffix, &entry.filter.suffix), aside: ours.aside.clone() }
+    Filter {
+        prefix: or(&ours.prefix, &entry.filter.prefix),
+        suffix: or(&ours.suffix, &entry.filter.suffix),
+        aside: ours.aside.clone(),
+    }
 }
 
 async fn objects(aws: &Aws, around: &Surroundings<'_>, bucket: &str, filter: &Filter) -> Vec<HealthFact> {

@@ -11,7 +11,7 @@ fn queue() -> QueueArn {
 }
 
 fn filter(prefix: &str, suffix: &str) -> Filter {
-    Filter { prefix: prefix.into(), suffix: suffix.into() }
+    Filter { prefix: prefix.into(), suffix: suffix.into(), aside: None }
 }
 
 fn entry(to: &str, event: &str, filter: Filter) -> Announcement {
