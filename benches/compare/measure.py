@@ -34,9 +34,12 @@ APP_TYPES = {"web": "WEB", "ios": "IOS", "android": "AOS", "aos": "AOS"}
 
 
 def tables(path):
-    """(media, inventory) as lists of dicts, in the reports' words and numbers."""
     with open(path, encoding="utf-8") as file:
-        metadata = json.load(file)
+        return tables_of(json.load(file))
+
+
+def tables_of(metadata):
+    """(media, inventory) as lists of dicts, in the reports' words and numbers."""
     media = [
         dict(row, agency_rate=float(row["agency_rate"]), media_rate=float(row["media_rate"])) for row in metadata["media"]
     ]
