@@ -87,6 +87,17 @@ data "aws_iam_policy_document" "task" {
     }
   }
 
+  # Copies of failed objects: [failed] copy_to.
+  dynamic "statement" {
+    for_each = var.failed_copy_to == "" ? [] : [trimprefix(var.failed_copy_to, "s3://")]
+
+    content {
+      sid       = "Copies"
+      actions   = ["s3:PutObject"]
+      resources = ["arn:${data.aws_partition.current.partition}:s3:::${statement.value}*"]
+    }
+  }
+
   dynamic "statement" {
     for_each = var.notice_topic_arn == "" ? [] : [var.notice_topic_arn]
 

@@ -240,6 +240,17 @@ variable "notice_topic_arn" {
   default     = ""
 }
 
+variable "failed_copy_to" {
+  description = "Where copies of failed objects are kept, as in [failed] copy_to: s3://bucket/prefix/; empty for nowhere."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.failed_copy_to == "" || can(regex("^s3://[a-z0-9.-]+/.+/$", var.failed_copy_to))
+    error_message = "failed_copy_to must look like s3://bucket/prefix/."
+  }
+}
+
 variable "alarm_topic_arns" {
   description = "SNS topics that alarms are sent to. Empty: the alarms only show in CloudWatch."
   type        = list(string)

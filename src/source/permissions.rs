@@ -13,7 +13,10 @@ pub enum On {
     /// The objects below the prefix.
     Objects,
     Bucket,
-    Topic,
+    /// What lies where copies of failed objects are kept.
+    Copies,
+    /// Topics that notices go to.
+    Topics,
     /// AWS needs no leave for it.
     Nothing,
 }
@@ -44,6 +47,9 @@ pub const PERMISSIONS: &[Permission] = &[
     run("change_message_visibility_batch", &["sqs:ChangeMessageVisibility"], On::Queue),
     run("get_queue_attributes", &["sqs:GetQueueAttributes"], On::Queue),
     run("get_object", &["s3:GetObject", "s3:GetObjectVersion"], On::Objects),
+    run("head_object", &["s3:GetObject", "s3:GetObjectVersion"], On::Objects),
+    run("copy_object", &["s3:PutObject"], On::Copies),
+    run("publish", &["sns:Publish"], On::Topics),
     // Of the whole bucket, not only of the prefix: without it a missing object looks like a forbidden one.
     run("list_objects_v2", &["s3:ListBucket"], On::Bucket),
     check("get_queue_url", &["sqs:GetQueueUrl"], On::DeadLetters),
@@ -64,6 +70,8 @@ pub struct Resources {
     pub keys: Vec<String>,
     /// Topics that notices go to.
     pub topics: Vec<String>,
+    /// Where copies of failed objects are kept: buckets with the prefix in them.
+    pub copies: Vec<(String, String)>,
 }
 
 /// The least that the role of `run` and `check` needs. Parts without a resource are left out.
@@ -72,8 +80,10 @@ pub fn iam_policy(resources: &Resources) -> Value {
     let bucket = |bucket: &String| bucket_arn(&resources.partition, bucket);
     let buckets: Vec<String> = resources.buckets.iter().map(bucket).collect();
     // What has a meaning of its own in a resource (IAM User Guide, "Policy variables").
-    let prefix = resources.prefix.replace('$', "${$}").replace('*', "${*}").replace('?', "${?}");
-    let objects: Vec<String> = buckets.iter().map(|arn| format!("{arn}/{prefix}*")).collect();
+    let plain = |prefix: &str| prefix.replace('$', "${$}").replace('*', "${*}").replace('?', "${?}");
+    let objects: Vec<String> = buckets.iter().map(|arn| format!("{arn}/{}*", plain(&resources.prefix))).collect();
+    let copies = resources.copies.iter();
+    let copies: Vec<String> = copies.map(|(of, prefix)| format!("{}/{}*", bucket(of), plain(prefix))).collect();
     let dead_letters: Vec<String> = resources.dead_letters.iter().cloned().collect();
     let mut statements = Vec::new();
     let mut add = |sid: &str, actions: Vec<&str>, on: &[String]| {
@@ -84,7 +94,8 @@ pub fn iam_policy(resources: &Resources) -> Value {
     add("RunQueue", actions(On::Queue, false), &queue);
     add("RunObjects", actions(On::Objects, false), &objects);
     add("RunBucket", actions(On::Bucket, false), &buckets);
-    add("RunNotices", vec!["sns:Publish"], &resources.topics);
+    add("RunCopies", actions(On::Copies, false), &copies);
+    add("RunNotices", actions(On::Topics, false), &resources.topics);
     add("CheckBucket", actions(On::Bucket, true), &buckets);
     add("CheckDeadLetters", actions(On::DeadLetters, true), &dead_letters);
     add("RunKeys", vec!["kms:Decrypt"], &resources.keys);
@@ -93,7 +104,11 @@ pub fn iam_policy(resources: &Resources) -> Value {
 
 fn actions(on: On, only_check: bool) -> Vec<&'static str> {
     let wanted = PERMISSIONS.iter().filter(|permission| permission.on == on && permission.only_check == only_check);
-    wanted.flat_map(|permission| permission.actions).copied().collect()
+    let mut actions: Vec<&str> = wanted.flat_map(|permission| permission.actions).copied().collect();
+    // Several operations may need the same one.
+    actions.sort_unstable();
+    actions.dedup();
+    actions
 }
 
 #[cfg(test)]
@@ -145,6 +160,7 @@ mod tests {
             prefix: "ads/".into(),
             keys: vec!["arn:aws:kms:us-east-1:123456789012:key/1".into()],
             topics: vec!["arn:aws:sns:us-east-1:123456789012:notices".into()],
+            copies: vec![("kept".into(), "failed/".into())],
         };
         let policy = iam_policy(&resources);
         let allows = |action: &str, resource: &str| {
@@ -158,7 +174,8 @@ mod tests {
                 On::DeadLetters => "arn:aws:sqs:us-east-1:123456789012:dead",
                 On::Objects => "arn:aws:s3:::logs/ads/*",
                 On::Bucket => "arn:aws:s3:::logs",
-                On::Topic => "arn:aws:sns:us-east-1:123456789012:notices",
+                On::Copies => "arn:aws:s3:::kept/failed/*",
+                On::Topics => "arn:aws:sns:us-east-1:123456789012:notices",
                 On::Nothing => continue,
             };
             for action in permission.actions {

@@ -14,7 +14,8 @@ const OPERATIONS: &str = "deploy/grafana/operations.json";
 
 /// What follows `key: ` on lines of the rules.
 fn values(rules: &str, key: &str) -> Vec<String> {
-    let value = |line: &str| line.trim().trim_start_matches("- ").strip_prefix(key).map(|value| value.trim().to_owned());
+    let value =
+        |line: &str| line.trim().trim_start_matches("- ").strip_prefix(key).map(|value| value.trim().to_owned());
     rules.lines().filter_map(value).collect()
 }
 
@@ -53,7 +54,8 @@ fn rules_and_dashboards_name_metrics_that_there_are() {
     let mut expressions = expressions_of_dashboard();
     expressions.push(read(RULES));
     expressions.push(read("docs/runbook.md"));
-    let unknown: BTreeSet<String> = expressions.iter().flat_map(|text| named(text)).filter(|name| !there_is(name)).collect();
+    let unknown: BTreeSet<String> =
+        expressions.iter().flat_map(|text| named(text)).filter(|name| !there_is(name)).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 

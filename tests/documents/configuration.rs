@@ -43,7 +43,10 @@ fn sections(config: &str) -> Vec<(String, Vec<Key>)> {
             keys.push(Key { name: name.to_owned(), default: default.to_owned(), meaning });
             comment.clear();
         } else {
-            assert!(line.is_empty() || sections.is_empty(), "config.toml: a line that is none of key, comment, section: {line}");
+            assert!(
+                line.is_empty() || sections.is_empty(),
+                "config.toml: a line that is none of key, comment, section: {line}"
+            );
         }
     }
     sections

@@ -53,6 +53,7 @@ fn every_setting_that_is_deployed_is_a_key_of_the_configuration() {
 /// Calls of the SDK, by the method that builds them, and what AWS wants to have allowed for each.
 const ACTIONS: &[(&str, &[&str])] = &[
     ("change_message_visibility_batch", &["sqs:ChangeMessageVisibility"]),
+    ("copy_object", &["s3:PutObject"]),
     ("delete_message_batch", &["sqs:DeleteMessage"]),
     ("get_bucket_notification_configuration", &["s3:GetBucketNotification"]),
     ("get_object", &["s3:GetObject", "s3:GetObjectVersion"]),

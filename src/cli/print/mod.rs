@@ -128,7 +128,8 @@ fn iam_policy(args: &IamArgs, config: &Config, file: Option<&Path>) -> Result<()
         buckets: args.of.buckets(&settings.url)?,
         prefix,
         keys: args.kms_key.clone(),
-        topics: args.sns_topic.clone(),
+        topics: args.sns_topic.iter().chain(&config.notice.topic_arn).cloned().collect(),
+        copies: settings.filter.aside.iter().map(|copies| (copies.bucket.clone(), copies.prefix.clone())).collect(),
     });
     let mut words = format!("iam-policy{}", args.of.words());
     let options = [("--kms-key", &args.kms_key), ("--sns-topic", &args.sns_topic)];

@@ -11,9 +11,13 @@ use crate::config::{Config, Effective, Origin, Setting};
 use super::place::{Located, Place};
 
 const TEMPLATE: &str = include_str!("../../../deploy/ecs/task-definition.json");
-/// What stands in the template for the account, the region and the partition.
-const ACCOUNT: &str = "123456789012";
-const REGION: &str = "ap-northeast-2";
+/// What `deploy/terraform` calls all of it by default.
+const NAME: &str = "xc2-analyzer";
+/// In units of a 1024th of a processor, and MiB.
+const CPU: &str = "1024";
+const MEMORY: &str = "4096";
+/// When the configuration names no database: to be filled in.
+const STORE_URL: &str = "mysql://xc2@HOST:3306/xc2";
 
 /// Beyond our grace: to return messages and to send the last alerts.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -74,16 +78,34 @@ fn filled(
     grace: Duration,
     settings: &[Setting],
 ) -> Result<Value, String> {
-    let partition = format!("arn:{}:", located.partition());
-    let text = template.replace(ACCOUNT, account).replace(REGION, &located.region).replace("arn:aws:", &partition);
+    let (partition, region) = (located.partition(), located.region.as_str());
+    let role = |name: &str| format!("arn:{partition}:iam::{account}:role/{name}");
+    let secret = |name: &str| format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{NAME}/{name}");
+    let registry = format!(
+        "{account}.dkr.ecr.{region}.{}",
+        if partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" }
+    );
+    let image = image.map_or_else(|| format!("{registry}/{NAME}:{}", env!("CARGO_PKG_VERSION")), str::to_owned);
+    let places = [
+        ("name", NAME.to_owned()),
+        ("cpu", CPU.to_owned()),
+        ("memory", MEMORY.to_owned()),
+        ("execution_role_arn", role("xc2-analyzer-execution")),
+        ("task_role_arn", role(NAME)),
+        ("image", image),
+        ("region", region.to_owned()),
+        ("queue_url", String::new()), // the configuration's is laid over it
+        ("store_url", STORE_URL.to_owned()),
+        ("store_password_secret_arn", secret("store-password")),
+        ("log_group", format!("/ecs/{NAME}")),
+    ];
+    let fill = |text: String, (place, value): &(&str, String)| text.replace(&format!("${{{place}}}"), value);
+    let text = places.iter().fold(template.to_owned(), fill);
     let mut task: Value =
         serde_json::from_str(&text).map_err(|error| format!("the built-in task definition: {error}"))?;
     let containers = task.get_mut("containerDefinitions").and_then(Value::as_array_mut);
     let container = containers.and_then(|containers| containers.first_mut()).and_then(Value::as_object_mut);
     let container = container.ok_or("the built-in task definition has no container")?;
-    if let Some(image) = image {
-        container.insert("image".into(), image.into());
-    }
     let stop = (grace + MARGIN).as_secs().min(STOP_TIMEOUT_MAX);
     container.insert("stopTimeout".into(), stop.into());
     let changed = || settings.iter().filter(|setting| setting.origin != Origin::Default);
@@ -92,13 +114,24 @@ fn filled(
         (setting.variable(), value)
     });
     lay_over(container, "environment", "value", environment.chain([("AWS_REGION".to_owned(), located.region.clone())]));
-    let secrets = changed().filter(|setting| setting.is_secret).map(|setting| {
-        let name = format!("{}-{}", setting.section, setting.key).replace('_', "-");
-        let secret = format!("{partition}secretsmanager:{}:{account}:secret:xc2-analyzer/{name}", located.region);
-        (setting.variable(), secret)
-    });
-    lay_over(container, "secrets", "valueFrom", secrets);
+    let secrets: Vec<(String, String)> = changed()
+        .filter(|setting| setting.is_secret)
+        .map(|setting| (setting.variable(), secret(&format!("{}-{}", setting.section, setting.key).replace('_', "-"))))
+        .collect();
+    if !secrets.is_empty() {
+        // A task does not start with a reference to a secret that nobody made, nor with a name that stands in both lists.
+        let is_secret = |entry: &Value| secrets.iter().any(|(name, _)| entry["name"] == name.as_str());
+        retain(container, "environment", |entry| !is_secret(entry));
+        retain(container, "secrets", is_secret);
+    }
+    lay_over(container, "secrets", "valueFrom", secrets.into_iter());
     Ok(task)
+}
+
+fn retain(container: &mut Map<String, Value>, list: &str, keep: impl Fn(&Value) -> bool) {
+    if let Some(Value::Array(entries)) = container.get_mut(list) {
+        entries.retain(keep);
+    }
 }
 
 /// Entries of the template keep their place, and a secret's its reference; others are added.
@@ -136,7 +169,7 @@ mod tests {
         let task =
             filled(TEMPLATE, &located, "999999999999", Some("repo/xc2:7"), Duration::from_secs(45), &settings).unwrap();
         let text = task.to_string();
-        for gone in ["geheim", ACCOUNT, REGION, "arn:aws:", "***"] {
+        for gone in ["geheim", "${", "arn:aws:", "***"] {
             assert!(!text.contains(gone), "{gone}: {task:#}");
         }
         let container = &task["containerDefinitions"][0];

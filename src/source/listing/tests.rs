@@ -107,7 +107,7 @@ async fn waiting_receiver_wakes_by_release_and_by_the_last_acknowledgement() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_fed_is_handed_out_and_ends_when_nobody_feeds_any_more() {
-    let (feed, fed) = tokio::sync::mpsc::channel(1);
+    let (feed, fed) = tokio::sync::mpsc::channel(2);
     let listing = Arc::new(Listing::fed("s3://logs/", fed));
     let found = |key: &str| {
         let object = ObjectRef { bucket: "logs".into(), key: key.into(), announced: Announced::default() };
