@@ -270,7 +270,7 @@ async fn discarded_object_stays_out_of_the_reports_until_it_is_reopened() {
     world.set("XC2__LOG__MAX_REJECT_RATIO", "1");
     world.cloud.send(&s3_event(&world.cloud.bucket, &[&key])).await;
     assert_eq!(counted(&world).await, 3);
-    assert!(world.log_says("an operator discarded this content: not counted"));
+    assert!(world.log_says("an operator discarded this content: neither counted nor listed anew"));
     assert_eq!(world.database.rows("SELECT state FROM failed_object").await, [["discarded"]]);
     let refused = world.command(&["failed", "retry", &address]);
     assert!(refused.status.code() == Some(1) && text(&refused.stderr).contains("failed reopen"), "{refused:?}");
