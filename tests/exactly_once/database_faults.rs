@@ -5,6 +5,8 @@ mod real;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use xc2_analyzer::store::SCHEMA_VERSION;
+
 use crate::cases::{Case, Found, run_all};
 use crate::corpus::Corpus;
 use crate::is_full;
@@ -149,7 +151,9 @@ async fn database_that_is_not_as_it_must_be_is_refused_and_nothing_is_lost() {
     let older = "UPDATE schema_version SET version = version - 1";
     let gone = "RENAME TABLE report_demand TO away";
     let back = "RENAME TABLE away TO report_demand";
-    let words = "the schema has version 2, this program knows 1: use a newer xc2-analyzer";
+    let words =
+        format!("the schema has version {}, this program knows {SCHEMA_VERSION}: use a newer", SCHEMA_VERSION + 1);
+    let words: &'static str = words.leak();
     let cases = vec![
         Case::new(
             "schema newer than the program",
