@@ -87,9 +87,9 @@ data "aws_iam_policy_document" "task" {
     }
   }
 
-  # Copies of failed objects: [failed] copy_to.
+  # Copies of failed objects: [failed] copy_to, without its scheme.
   dynamic "statement" {
-    for_each = var.failed_copy_to == "" ? [] : [trimprefix(var.failed_copy_to, "s3://")]
+    for_each = var.failed_copy_to == "" ? [] : [substr(var.failed_copy_to, 5, -1)]
 
     content {
       sid       = "Copies"
