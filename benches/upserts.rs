@@ -1,9 +1,10 @@
 //! What a database needs for the bare multi-row upserts of merged cells, without ledger, control totals or queue:
-//! `cargo bench --bench upserts -- --url mysql://root@127.0.0.1:3306/xc2 --merge N FILE...`
+//! `cargo bench --bench upserts -- --url mysql://root@127.0.0.1:3306/xc2 MERGES`
 //!
-//! The tables must be there (`migrate`) and the metadata in them. Counts all files first, then merges so many at a time,
-//! as the writer does, and times one transaction a merge: nothing but `INSERT .. ON DUPLICATE KEY UPDATE` of 512 rows,
-//! prepared, in primary-key order, on one connection. Prints a JSON object. `benches/load/load` puts it beside the daemon.
+//! MERGES is a JSON file, a list of lists of files: what is merged into one transaction. The tables must be there
+//! (`migrate`) and the metadata in them. Only the database's part is timed: one transaction a merge, nothing but `INSERT ..
+//! ON DUPLICATE KEY UPDATE` of 512 rows, prepared, in primary-key order, on one connection. Prints a JSON object.
+//! `benches/load/load` gives it the merges that the daemon made, and puts it beside the daemon.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,19 +33,20 @@ struct Spent {
 }
 
 fn main() {
-    let (mut url, mut merge, mut files) = (String::new(), 1, Vec::new());
+    let (mut url, mut merges) = (String::new(), String::new());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().expect("a value after the option");
         match argument.as_str() {
             "--bench" => {} // says cargo
             "--url" => url = value(),
-            "--merge" => merge = value().parse().expect("a number of files"),
-            _ => files.push(argument),
+            _ => merges = argument,
         }
     }
+    let merges = std::fs::read(&merges).unwrap_or_else(|error| panic!("{merges}: {error}"));
+    let merges: Vec<Vec<String>> = serde_json::from_slice(&merges).expect("a list of lists of files");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let spent = runtime.block_on(measure(&url, merge, &files));
+    let spent = runtime.block_on(measure(&url, &merges));
     println!(
         "{}",
         json!({
@@ -56,33 +58,30 @@ fn main() {
     );
 }
 
-async fn measure(url: &str, merge: usize, files: &[String]) -> Spent {
+async fn measure(url: &str, merges: &[Vec<String>]) -> Spent {
     let rules = config::defaults().pipeline.rules_now();
     let settings = StoreSettings { url: url.to_owned(), ..StoreSettings::default() };
     let store = SqlStore::open(&settings, rules.plan.clone()).await.expect("a database");
     let metadata = store.metadata().await.expect("metadata");
     let snapshot = Snapshot::new(&metadata, Timestamp::UNIX_EPOCH).expect("metadata that do not contradict themselves");
-    let rollups = rollups(files, &rules, &Arc::new(snapshot));
+    let snapshot = Arc::new(snapshot);
     let mut connection = Conn::from_url(url).await.expect("a connection");
     let mut spent = Spent::default();
-    for merged in rollups.chunks(merge) {
+    for files in merges {
         let mut rollup = Rollup::new(rules.plan.clone());
-        merged.iter().for_each(|other| rollup.merge(other).expect("sums that fit"));
+        files.iter().for_each(|file| rollup.merge(&counted(file, &rules, &snapshot)).expect("sums that fit"));
         upsert(&mut connection, &rules.plan, &rollup, &mut spent).await.expect("rows that fit");
     }
     connection.disconnect().await.expect("an orderly end");
     spent
 }
 
-fn rollups(files: &[String], rules: &Rules, snapshot: &Arc<Snapshot>) -> Vec<Rollup> {
-    let rollup = |file: &String| {
-        let body = std::fs::read(file).unwrap_or_else(|error| panic!("{file}: {error}"));
-        count::count(&body, rules, snapshot.clone(), &mut |_| {}).expect("an honest file").rollup
-    };
-    files.iter().map(rollup).collect()
+fn counted(file: &str, rules: &Rules, snapshot: &Arc<Snapshot>) -> Rollup {
+    let body = std::fs::read(file).unwrap_or_else(|error| panic!("{file}: {error}"));
+    count::count(&body, rules, snapshot.clone(), &mut |_| {}).expect("an honest file").rollup
 }
 
-/// One transaction. Only the database's part is timed: the parameters are there before.
+/// One transaction. The parameters are there before.
 async fn upsert(
     connection: &mut Conn,
     plan: &Plan,

@@ -18,10 +18,11 @@ import measure as compare  # noqa: E402  (benches/compare/measure.py: the job as
 import produce  # noqa: E402
 import services  # noqa: E402
 
-#: Objects of one commit.
+#: Objects of one commit, at most.
 MERGES = (1, 3, 10, 30, 100)
-#: How often the files are counted, under other names, to see whether memory grows.
+#: How often the files are counted, under other names: to see whether memory grows, and commits at their full size.
 ROUNDS = 10
+ROUNDS_OF_MERGES = 5
 #: Uploads that the idle daemon is timed with.
 UPLOADS = 200
 
@@ -158,24 +159,34 @@ def backlog(load):
 
 
 def merges(load):
-    print("\nmerges: %d objects of %d rows; bare: upserts of the same merged cells, alone" % (
-        len(load.files), load.options.rows,
-    ), flush=True)  # fmt: skip
-    print("  %8s %10s %12s %12s %10s %10s" % ("objects", "cells", "bare, s", "daemon, s", "ratio", "rows/s"))
-    folder = linked(os.path.join(load.options.work, "merges"), load.files, 1)
+    objects, rows = len(load.files) * ROUNDS_OF_MERGES, load.rows * ROUNDS_OF_MERGES
+    print("\nmerges: %d objects of %d rows; bare: the upserts of the same merged cells, alone" % (objects, load.options.rows))
+    print("  %-10s %10s %10s %10s %10s %8s %10s" % ("at most", "a commit", "cells", "bare, s", "daemon, s", "ratio", "rows/s"))
+    folder = linked(os.path.join(load.options.work, "merges"), load.files, ROUNDS_OF_MERGES)
     for merge in MERGES:
-        bare, seconds = [], []
-        for _ in range(load.options.runs):
-            with load.fresh() as fresh:
-                command = [load.options.upserts, "--url", fresh.url, "--merge", str(merge), *load.files]
-                said = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-                bare.append(said["statements_seconds"] + said["commits_seconds"])
-            with load.fresh() as fresh:
-                seconds.append(load.counted(fresh, folder, XC2__STORE__MERGE_OBJECTS_MAX=str(merge))[0])
-        bare, seconds = min(bare), min(seconds)
-        print("  %8d %10d %12.2f %12.2f %10.2f %10.0f" % (
-            merge, said["cells"], bare, seconds, seconds / bare, load.rows / seconds,
+        with load.fresh() as fresh:
+            seconds, _ = load.counted(fresh, folder, XC2__STORE__MERGE_OBJECTS_MAX=str(merge))
+            made = commits(load, fresh, folder)
+        with load.fresh() as fresh:
+            path = os.path.join(load.options.work, "merges.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(made, file)
+            command = [load.options.upserts, "--url", fresh.url, path]
+            said = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        bare = said["statements_seconds"] + said["commits_seconds"]
+        print("  %-10d %10.1f %10d %10.2f %10.2f %8.2f %10.0f" % (
+            merge, objects / len(made), said["cells"], bare, seconds, seconds / bare, rows / seconds,
         ), flush=True)  # fmt: skip
+
+
+def commits(load, fresh, folder):
+    """The files of each commit that the daemon made, in their order: the ledger has one time for all of a commit."""
+    merged = {}
+    with load.database.connect(fresh.name) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT committed_at, object_key FROM processed_object ORDER BY committed_at")
+        for committed_at, key in cursor.fetchall():
+            merged.setdefault(committed_at, []).append(os.path.join(folder, key))
+    return list(merged.values())
 
 
 def idle(load):
@@ -222,7 +233,6 @@ def main():
     parser.add_argument("--upserts", required=True, metavar="PATH", help="the compiled benches/upserts.rs")
     parser.add_argument("--files", type=int, default=100, metavar="N")
     parser.add_argument("--rows", type=int, default=10_000, metavar="N", help="of each file")
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="of each size of merges; the fastest counts")
     parser.add_argument("--part", default=",".join(PARTS), metavar="PART,..")
     options = parser.parse_args()
     with services.database(os.path.join(options.work, "mariadb")) as database:

@@ -68,7 +68,7 @@ class Database:
         with self.connect() as connection, connection.cursor() as cursor:
             cursor.execute("CREATE DATABASE %s" % name)
         environment = {"PATH": os.environ["PATH"], "XC2__STORE__URL": self.url(name)}
-        subprocess.run([binary, "migrate"], env=environment, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([binary, "migrate"], env=environment, check=True, capture_output=True)
         with self.connect(name) as connection, connection.cursor() as cursor:
             for table in ("media", "inventory"):
                 fields = list(metadata[table][0])
