@@ -121,6 +121,7 @@ impl Reconciler {
             Err(error) => {
                 error!(url, %error, "reconcile: this round ended early; the next one begins anew");
                 alert::reconcile_failed(&url, &error.to_string());
+                self.tally.reconcile_failed();
                 return self.reconciled.send_modify(|numbers| {
                     numbers.rounds += 1;
                     numbers.failed_rounds += 1;
@@ -140,10 +141,12 @@ impl Reconciler {
         if scanned.missing > 0 {
             alert::lost_notifications(&url, scanned.missing);
         }
+        let now = Timestamp::now();
+        self.tally.reconciled(now, scanned.missing);
         self.reconciled.send_modify(|numbers| {
             numbers.rounds += 1;
             numbers.missing += scanned.missing;
-            numbers.last = Some((Timestamp::now(), scanned));
+            numbers.last = Some((now, scanned));
         });
     }
 }

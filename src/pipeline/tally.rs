@@ -180,6 +180,19 @@ impl Tally {
         }
     }
 
+    /// [reconcile] saw the whole bucket.
+    pub(super) fn reconciled(&self, now: Timestamp, missing: u64) {
+        self.meter.reconciled.set((), seconds(now));
+        self.meter.reconcile_missing.set((), missing as f64);
+        if missing > 0 {
+            self.meter.alerts.add(AlertKind::LostNotifications, 1);
+        }
+    }
+
+    pub(super) fn reconcile_failed(&self) {
+        self.meter.reconcile_failures.add((), 1);
+    }
+
     pub(super) fn metadata(&self, snapshot: &Snapshot) {
         let (media, inventories) = snapshot.sizes();
         self.meter.metadata_read.set((), seconds(snapshot.read_at));

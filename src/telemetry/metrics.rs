@@ -58,7 +58,7 @@ labels! {
     AlertKind "about" {
         FailedObject = "failed_object",
         Outage = "outage",
-        Halt = "halt",
+        LostNotifications = "lost_notifications",
     }
     Version "version" {
         This = env!("CARGO_PKG_VERSION"),
@@ -201,6 +201,12 @@ metrics! {
         "When the metadata at hand was read.";
     metadata_rows: Gauge<MetadataTable> = "xc2_metadata_rows", Count,
         "Rows of the metadata at hand.";
+    reconciled: Gauge<()> = "xc2_reconciled_timestamp_seconds", UnixSeconds,
+        "When [reconcile] last saw the whole bucket. 0 before the first time.";
+    reconcile_missing: Gauge<()> = "xc2_reconcile_missing", Count,
+        "Objects of the bucket that were in no book when [reconcile] last saw all of it: their notifications are lost or late.";
+    reconcile_failures: Counter<()> = "xc2_reconcile_failures_total", Count,
+        "Rounds of [reconcile] that ended before they saw the whole bucket.";
     alerts: Counter<AlertKind> = "xc2_alerts_raised_total", Count,
         "Alerts raised, whether or not a DSN is configured.";
     workers: Gauge<()> = "xc2_workers", Count,
