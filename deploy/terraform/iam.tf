@@ -108,6 +108,33 @@ data "aws_iam_policy_document" "task" {
     }
   }
 
+  # `[failed] copy_to`.
+  dynamic "statement" {
+    for_each = var.failed_copies_arn == "" ? [] : [var.failed_copies_arn]
+
+    content {
+      sid       = "Copies"
+      actions   = ["s3:PutObject"]
+      resources = ["${statement.value}*"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.failed_copies_kms_key_arn == "" ? [] : [var.failed_copies_kms_key_arn]
+
+    content {
+      sid       = "EncryptedCopies"
+      actions   = ["kms:GenerateDataKey", "kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["s3.${local.region}.amazonaws.com"]
+      }
+    }
+  }
+
   # The container agent asks in the name of the task: see src/supervisor/ecs.rs.
   statement {
     sid       = "ScaleInProtection"

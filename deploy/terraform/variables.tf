@@ -240,15 +240,21 @@ variable "notice_topic_arn" {
   default     = ""
 }
 
-variable "failed_copy_to" {
-  description = "Where copies of failed objects are kept, as in [failed] copy_to: s3://bucket/prefix/; empty for nowhere."
+variable "failed_copies_arn" {
+  description = "What the ARNs of copies of failed objects begin with, arn:aws:s3:::bucket/prefix/ ([failed] copy_to); empty for no copies."
   type        = string
   default     = ""
 
   validation {
-    condition     = var.failed_copy_to == "" || can(regex("^s3://[a-z0-9.-]+/.+/$", var.failed_copy_to))
-    error_message = "failed_copy_to must look like s3://bucket/prefix/."
+    condition     = var.failed_copies_arn == "" || can(regex("^arn:aws[a-z-]*:s3:::[a-z0-9.-]+/.+$", var.failed_copies_arn))
+    error_message = "failed_copies_arn must be a bucket's ARN with a prefix, such as arn:aws:s3:::bucket/prefix/."
   }
+}
+
+variable "failed_copies_kms_key_arn" {
+  description = "Key that the bucket of these copies encrypts with; empty for none of your own."
+  type        = string
+  default     = ""
 }
 
 variable "alarm_topic_arns" {

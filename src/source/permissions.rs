@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::arn::{QueueArn, bucket_arn};
+use super::set_aside::CopyTarget;
 
 /// On what an action is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub enum On {
     DeadLetters,
     /// The objects below the prefix.
     Objects,
+    /// The objects below `[failed] copy_to`.
+    Copies,
     Bucket,
     /// What lies where copies of failed objects are kept.
     Copies,
@@ -48,10 +51,11 @@ pub const PERMISSIONS: &[Permission] = &[
     run("get_queue_attributes", &["sqs:GetQueueAttributes"], On::Queue),
     run("get_object", &["s3:GetObject", "s3:GetObjectVersion"], On::Objects),
     run("head_object", &["s3:GetObject", "s3:GetObjectVersion"], On::Objects),
+    // It reads as `get_object` does.
     run("copy_object", &["s3:PutObject"], On::Copies),
-    run("publish", &["sns:Publish"], On::Topics),
     // Of the whole bucket, not only of the prefix: without it a missing object looks like a forbidden one.
     run("list_objects_v2", &["s3:ListBucket"], On::Bucket),
+    run("publish", &["sns:Publish"], On::Topic),
     check("get_queue_url", &["sqs:GetQueueUrl"], On::DeadLetters),
     check("get_queue_attributes", &["sqs:GetQueueAttributes"], On::DeadLetters),
     check("get_bucket_notification_configuration", &["s3:GetBucketNotification"], On::Bucket),
@@ -66,6 +70,8 @@ pub struct Resources {
     pub dead_letters: Option<String>,
     pub buckets: Vec<String>,
     pub prefix: String,
+    /// Where failed objects are copied to.
+    pub copies: Option<CopyTarget>,
     /// Keys that the queue or the objects are encrypted with.
     pub keys: Vec<String>,
     /// Topics that notices go to.
@@ -79,11 +85,10 @@ pub fn iam_policy(resources: &Resources) -> Value {
     let queue: Vec<String> = resources.queue.iter().map(QueueArn::to_string).collect();
     let bucket = |bucket: &String| bucket_arn(&resources.partition, bucket);
     let buckets: Vec<String> = resources.buckets.iter().map(bucket).collect();
-    // What has a meaning of its own in a resource (IAM User Guide, "Policy variables").
-    let plain = |prefix: &str| prefix.replace('$', "${$}").replace('*', "${*}").replace('?', "${?}");
-    let objects: Vec<String> = buckets.iter().map(|arn| format!("{arn}/{}*", plain(&resources.prefix))).collect();
-    let copies = resources.copies.iter();
-    let copies: Vec<String> = copies.map(|(of, prefix)| format!("{}/{}*", bucket(of), plain(prefix))).collect();
+    let prefix = literal(&resources.prefix);
+    let objects: Vec<String> = buckets.iter().map(|arn| format!("{arn}/{prefix}*")).collect();
+    let copied_to = |to: &CopyTarget| format!("{}/{}*", bucket_arn(&resources.partition, &to.bucket), literal(&to.prefix));
+    let copies: Vec<String> = resources.copies.iter().map(copied_to).collect();
     let dead_letters: Vec<String> = resources.dead_letters.iter().cloned().collect();
     let mut statements = Vec::new();
     let mut add = |sid: &str, actions: Vec<&str>, on: &[String]| {
@@ -95,19 +100,29 @@ pub fn iam_policy(resources: &Resources) -> Value {
     add("RunObjects", actions(On::Objects, false), &objects);
     add("RunBucket", actions(On::Bucket, false), &buckets);
     add("RunCopies", actions(On::Copies, false), &copies);
-    add("RunNotices", actions(On::Topics, false), &resources.topics);
+    add("RunNotices", actions(On::Topic, false), &resources.topics);
     add("CheckBucket", actions(On::Bucket, true), &buckets);
     add("CheckDeadLetters", actions(On::DeadLetters, true), &dead_letters);
-    add("RunKeys", vec!["kms:Decrypt"], &resources.keys);
+    // S3 encrypts a copy in the name of who asks for it.
+    let of_keys = if copies.is_empty() { vec!["kms:Decrypt"] } else { vec!["kms:Decrypt", "kms:GenerateDataKey"] };
+    add("RunKeys", of_keys, &resources.keys);
     json!({"Version": "2012-10-17", "Statement": statements})
 }
 
+/// Without what has a meaning of its own in a resource (IAM User Guide, "Policy variables").
+fn literal(prefix: &str) -> String {
+    prefix.replace('$', "${$}").replace('*', "${*}").replace('?', "${?}")
+}
+
+/// Each once, in the order of the table.
 fn actions(on: On, only_check: bool) -> Vec<&'static str> {
     let wanted = PERMISSIONS.iter().filter(|permission| permission.on == on && permission.only_check == only_check);
-    let mut actions: Vec<&str> = wanted.flat_map(|permission| permission.actions).copied().collect();
-    // Several operations may need the same one.
-    actions.sort_unstable();
-    actions.dedup();
+    let mut actions = Vec::new();
+    for action in wanted.flat_map(|permission| permission.actions) {
+        if !actions.contains(action) {
+            actions.push(*action);
+        }
+    }
     actions
 }
 
@@ -158,6 +173,7 @@ mod tests {
             dead_letters: Some("arn:aws:sqs:us-east-1:123456789012:dead".into()),
             buckets: vec!["logs".into()],
             prefix: "ads/".into(),
+            copies: CopyTarget::parse("s3://kept/broken/").unwrap(),
             keys: vec!["arn:aws:kms:us-east-1:123456789012:key/1".into()],
             topics: vec!["arn:aws:sns:us-east-1:123456789012:notices".into()],
             copies: vec![("kept".into(), "failed/".into())],
@@ -173,6 +189,7 @@ mod tests {
                 On::Queue => "arn:aws:sqs:us-east-1:123456789012:ad-logs",
                 On::DeadLetters => "arn:aws:sqs:us-east-1:123456789012:dead",
                 On::Objects => "arn:aws:s3:::logs/ads/*",
+                On::Copies => "arn:aws:s3:::kept/broken/*",
                 On::Bucket => "arn:aws:s3:::logs",
                 On::Copies => "arn:aws:s3:::kept/failed/*",
                 On::Topics => "arn:aws:sns:us-east-1:123456789012:notices",
@@ -182,7 +199,7 @@ mod tests {
                 assert!(allows(action, resource), "{action} on {resource}: {policy:#}");
             }
         }
-        assert!(allows("kms:Decrypt", &resources.keys[0]) && allows("sns:Publish", &resources.topics[0]));
+        assert!(allows("kms:Decrypt", &resources.keys[0]) && allows("kms:GenerateDataKey", &resources.keys[0]));
         assert!(!policy.to_string().contains("\"*\""), "nothing is allowed on everything: {policy:#}");
         assert_eq!(iam_policy(&Resources::default())["Statement"], json!([]));
     }

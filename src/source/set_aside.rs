@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aws_sdk_s3::types::MetadataDirective;
+use aws_sdk_s3::types::{MetadataDirective, TaggingDirective};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::{FailedObject, Generation, ObjectRef};
@@ -86,6 +86,8 @@ impl Objects {
         let ascii = |text: &str| utf8_percent_encode(text, SOURCE).to_string();
         let copy = copy
             .metadata_directive(MetadataDirective::Replace)
+            // Tags of the producer would need permissions of their own, to read and to write.
+            .tagging_directive(TaggingDirective::Replace)
             .content_type("application/octet-stream")
             .metadata("xc2-kind", failed.kind.name())
             .metadata("xc2-bucket", ascii(&failed.bucket))

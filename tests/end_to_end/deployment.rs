@@ -58,6 +58,7 @@ const ACTIONS: &[(&str, &[&str])] = &[
     // Allowed to everybody.
     ("get_caller_identity", &[]),
     ("get_bucket_notification_configuration", &["s3:GetBucketNotification"]),
+    ("get_caller_identity", &[]),
     ("get_object", &["s3:GetObject", "s3:GetObjectVersion"]),
     ("get_queue_attributes", &["sqs:GetQueueAttributes"]),
     ("get_queue_url", &["sqs:GetQueueUrl"]),
@@ -69,7 +70,8 @@ const ACTIONS: &[(&str, &[&str])] = &[
 ];
 
 /// Called by nobody's name in our code: a key's policy is asked by S3, the task's protection by the container agent.
-const ALLOWED_FOR_OTHERS: &[&str] = &["kms:Decrypt", "ecs:GetTaskProtection", "ecs:UpdateTaskProtection"];
+const ALLOWED_FOR_OTHERS: &[&str] =
+    &["kms:Decrypt", "kms:GenerateDataKey", "ecs:GetTaskProtection", "ecs:UpdateTaskProtection"];
 const VERBS: &[&str] =
     &["change", "copy", "create", "delete", "get", "head", "list", "put", "receive", "send", "set", "upload"];
 

@@ -57,7 +57,7 @@ pub struct IamArgs {
     /// A KMS key that the queue or the objects are encrypted with; may be repeated
     #[arg(long, value_name = "ARN")]
     kms_key: Vec<String>,
-    /// A topic of SNS that notices go to; may be repeated
+    /// A topic of SNS that notices go to, beside [notice] topic_arn; may be repeated
     #[arg(long, value_name = "ARN")]
     sns_topic: Vec<String>,
     /// The queue of dead letters; the queue's name with -dead-letters unless given
@@ -121,15 +121,17 @@ fn iam_policy(args: &IamArgs, config: &Config, file: Option<&Path>) -> Result<()
             return Err(CliError::Failed("[source] url is a folder: nothing is asked of AWS".to_owned()));
         }
     };
+    let mut topics = args.sns_topic.clone();
+    topics.extend(config.notice.topic_arn.clone().filter(|arn| !args.sns_topic.contains(arn)));
     let document = source::iam_policy(&Resources {
         partition: located.partition().to_owned(),
         dead_letters,
         queue,
         buckets: args.of.buckets(&settings.url)?,
         prefix,
+        copies: settings.filter.aside.clone(),
         keys: args.kms_key.clone(),
-        topics: args.sns_topic.iter().chain(&config.notice.topic_arn).cloned().collect(),
-        copies: settings.filter.aside.iter().map(|copies| (copies.bucket.clone(), copies.prefix.clone())).collect(),
+        topics,
     });
     let mut words = format!("iam-policy{}", args.of.words());
     let options = [("--kms-key", &args.kms_key), ("--sns-topic", &args.sns_topic)];
