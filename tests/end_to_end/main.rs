@@ -8,6 +8,7 @@ mod backfill;
 mod check;
 mod check_fixes;
 mod commands;
+mod dashboards;
 mod deployment;
 mod differential;
 mod failed;
