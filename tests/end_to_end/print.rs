@@ -66,6 +66,7 @@ fn documents_name_the_queue_the_buckets_and_the_filter() {
 
     let (task, stderr) = document(&["task-definition", "--image", "registry/xc2:7"]);
     assert_eq!(task["containerDefinitions"][0]["image"], "registry/xc2:7");
+    assert!(!task.to_string().contains("${"), "ECS would take a placeholder for a value: {task:#}");
     assert!(stderr.contains("ecs register-task-definition"), "{stderr}");
 }
 

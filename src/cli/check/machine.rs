@@ -1,4 +1,4 @@
-//! What of this machine decides how `run` ends and how it is told of: memory, the service manager's patience, Sentry.
+//! What of this machine decides how `run` ends and how it is told of: memory, the service manager's patience, Sentry, notices.
 
 use std::fs;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -11,11 +11,11 @@ use jiff::SignedDuration;
 use crate::config::Config;
 use crate::model::HealthFact;
 use crate::model::health::{HealthLevel, bad, good, judged};
+use crate::notice::NoticeSettings;
 use crate::pipeline::Job;
+use crate::supervisor::systemd::STOP_MARGIN;
 use crate::telemetry::alert;
 
-/// Between the end of our grace and the service manager's: to return messages, and to send the last alerts.
-const MARGIN: Duration = Duration::from_secs(10);
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// Where an administrator's unit is, and where a package's.
 const UNITS: [&str; 3] = ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"];
@@ -27,6 +27,7 @@ pub async fn facts(config: &Config) -> Vec<HealthFact> {
         memory(&config.pipeline, MemoryLimit::smallest(unit.as_ref())),
         stop(config.shutdown_grace, unit.as_ref()),
         alerts(config).await,
+        notices(&config.notice),
     ]
 }
 
@@ -57,7 +58,7 @@ impl Unit {
 
 fn stop(grace: Duration, unit: Option<&Unit>) -> HealthFact {
     const NAME: &str = "stop";
-    let needed = grace + MARGIN;
+    let needed = grace + STOP_MARGIN;
     let Some(unit) = unit else {
         return good(
             NAME,
@@ -171,6 +172,17 @@ async fn alerts(config: &Config) -> HealthFact {
     bad(NAME, HealthLevel::Warning, format!("{place} can't be reached: {problem}"), advice)
 }
 
+/// Nobody is bothered to find out whether it would arrive.
+fn notices(settings: &NoticeSettings) -> HealthFact {
+    let webhook = settings.webhook.as_ref().map(|_| "the webhook".to_owned());
+    let receivers: Vec<String> = webhook.into_iter().chain(settings.topic_arn.clone()).collect();
+    let detail = match receivers.as_slice() {
+        [] => "no [notice] webhook or topic_arn: nobody is told when a report date is complete".to_owned(),
+        receivers => format!("to {}; xc2-analyzer notices send --test tries it", receivers.join(" and ")),
+    };
+    good("notices", detail)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,6 +206,18 @@ mod tests {
     ) {
         let fact = stop(Duration::from_secs(20), Some(&unit(text)));
         assert!(fact.level == level && fact.detail.contains(detail), "{fact:?}");
+    }
+
+    #[test]
+    fn receivers_of_notices_are_named_without_the_secret_url() {
+        let mut settings = crate::config::defaults().notice;
+        assert!(notices(&settings).detail.contains("nobody is told"));
+        settings.webhook = Some(crate::model::Secret::new("https://hooks.example/T0/secret"));
+        settings.topic_arn = Some("arn:aws:sns:us-east-1:123456789012:reports".into());
+        let told = notices(&settings).detail;
+        let expected =
+            "to the webhook and arn:aws:sns:us-east-1:123456789012:reports; xc2-analyzer notices send --test tries it";
+        assert_eq!(told, expected);
     }
 
     #[test]

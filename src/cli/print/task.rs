@@ -7,20 +7,17 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::{CliError, output};
 use crate::config::{Config, Effective, Origin, Setting};
+use crate::supervisor::systemd::STOP_MARGIN;
 
 use super::place::{Located, Place};
 
+/// With `${placeholders}`, which `filled` knows all of.
 const TEMPLATE: &str = include_str!("../../../deploy/ecs/task-definition.json");
-/// What `deploy/terraform` calls all of it by default.
 const NAME: &str = "xc2-analyzer";
-/// In units of a 1024th of a processor, and MiB.
+/// One core, and what the limits of two workers come to; Fargate has only certain pairs.
 const CPU: &str = "1024";
-const MEMORY: &str = "4096";
-/// When the configuration names no database: to be filled in.
-const STORE_URL: &str = "mysql://xc2@HOST:3306/xc2";
-
-/// Beyond our grace: to return messages and to send the last alerts.
-const MARGIN: Duration = Duration::from_secs(10);
+const MEMORY_MIB: &str = "4096";
+const STORE_URL: &str = "XC2__STORE__URL";
 /// AWS Fargate allows no more (Amazon ECS API Reference, ContainerDefinition).
 const STOP_TIMEOUT_MAX: u64 = 120;
 
@@ -49,8 +46,10 @@ pub fn print(args: &Args, config: &Config, file: Option<&Path>) -> Result<(), Cl
             "# [[measure]] and [[report]] of your file can't be in an environment: put the file into the image, as /etc/xc2/config.toml"
         );
     }
-    if config.shutdown_grace + MARGIN > Duration::from_secs(STOP_TIMEOUT_MAX) {
-        eprintln!("# ECS waits at most {STOP_TIMEOUT_MAX} s for a task to stop: lower [run] shutdown_grace below 110s");
+    if config.shutdown_grace + STOP_MARGIN > Duration::from_secs(STOP_TIMEOUT_MAX) {
+        eprintln!(
+            "# ECS waits at most {STOP_TIMEOUT_MAX} s for a task to stop: lower [run] shutdown_grace to 100s or less"
+        );
     }
     for secret in task["containerDefinitions"][0]["secrets"].as_array().into_iter().flatten() {
         eprintln!(
@@ -79,52 +78,47 @@ fn filled(
     settings: &[Setting],
 ) -> Result<Value, String> {
     let (partition, region) = (located.partition(), located.region.as_str());
-    let role = |name: &str| format!("arn:{partition}:iam::{account}:role/{name}");
     let secret = |name: &str| format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{NAME}/{name}");
-    let registry = format!(
-        "{account}.dkr.ecr.{region}.{}",
-        if partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" }
-    );
-    let image = image.map_or_else(|| format!("{registry}/{NAME}:{}", env!("CARGO_PKG_VERSION")), str::to_owned);
-    let places = [
+    let role = |name: &str| format!("arn:{partition}:iam::{account}:role/{name}");
+    let registry = if partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let ours = format!("{account}.dkr.ecr.{region}.{registry}/{NAME}:{}", env!("CARGO_PKG_VERSION"));
+    let text = [
         ("name", NAME.to_owned()),
         ("cpu", CPU.to_owned()),
-        ("memory", MEMORY.to_owned()),
-        ("execution_role_arn", role("xc2-analyzer-execution")),
-        ("task_role_arn", role(NAME)),
-        ("image", image),
+        ("memory", MEMORY_MIB.to_owned()),
         ("region", region.to_owned()),
-        ("queue_url", String::new()), // the configuration's is laid over it
-        ("store_url", STORE_URL.to_owned()),
-        ("store_password_secret_arn", secret("store-password")),
+        ("image", image.map_or(ours, str::to_owned)),
         ("log_group", format!("/ecs/{NAME}")),
-    ];
-    let fill = |text: String, (place, value): &(&str, String)| text.replace(&format!("${{{place}}}"), value);
-    let text = places.iter().fold(template.to_owned(), fill);
+        ("execution_role_arn", role(&format!("{NAME}-execution"))),
+        ("task_role_arn", role(NAME)),
+        ("store_password_secret_arn", secret("store-password")),
+    ]
+    .iter()
+    .fold(template.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value));
     let mut task: Value =
         serde_json::from_str(&text).map_err(|error| format!("the built-in task definition: {error}"))?;
     let containers = task.get_mut("containerDefinitions").and_then(Value::as_array_mut);
     let container = containers.and_then(|containers| containers.first_mut()).and_then(Value::as_object_mut);
     let container = container.ok_or("the built-in task definition has no container")?;
-    let stop = (grace + MARGIN).as_secs().min(STOP_TIMEOUT_MAX);
+    let stop = (grace + STOP_MARGIN).as_secs().min(STOP_TIMEOUT_MAX);
     container.insert("stopTimeout".into(), stop.into());
     let changed = || settings.iter().filter(|setting| setting.origin != Origin::Default);
     let environment = changed().filter(|setting| !setting.is_secret).map(|setting| {
         let value = setting.value.as_str().map_or_else(|| setting.value.to_string(), str::to_owned);
         (setting.variable(), value)
     });
-    lay_over(container, "environment", "value", environment.chain([("AWS_REGION".to_owned(), located.region.clone())]));
-    let secrets: Vec<(String, String)> = changed()
-        .filter(|setting| setting.is_secret)
-        .map(|setting| (setting.variable(), secret(&format!("{}-{}", setting.section, setting.key).replace('_', "-"))))
-        .collect();
-    if !secrets.is_empty() {
-        // A task does not start with a reference to a secret that nobody made, nor with a name that stands in both lists.
-        let is_secret = |entry: &Value| secrets.iter().any(|(name, _)| entry["name"] == name.as_str());
-        retain(container, "environment", |entry| !is_secret(entry));
-        retain(container, "secrets", is_secret);
+    lay_over(container, "environment", "value", environment.chain([("AWS_REGION".to_owned(), region.to_owned())]));
+    // The URL of the database may hold its password.
+    let secrets = settings.iter().filter(|setting| setting.is_secret);
+    let secrets = secrets.filter(|setting| setting.origin != Origin::Default || setting.variable() == STORE_URL);
+    let secrets = secrets.map(|setting| {
+        let name = format!("{}-{}", setting.section, setting.key).replace('_', "-");
+        (setting.variable(), secret(&name))
+    });
+    lay_over(container, "secrets", "valueFrom", secrets);
+    if let Some(environment) = container.get_mut("environment").and_then(Value::as_array_mut) {
+        environment.retain(|entry| entry["name"] != STORE_URL);
     }
-    lay_over(container, "secrets", "valueFrom", secrets.into_iter());
     Ok(task)
 }
 
@@ -169,11 +163,11 @@ mod tests {
         let task =
             filled(TEMPLATE, &located, "999999999999", Some("repo/xc2:7"), Duration::from_secs(45), &settings).unwrap();
         let text = task.to_string();
-        for gone in ["geheim", "${", "arn:aws:", "***"] {
+        for gone in ["geheim", "123456789012", "ap-northeast-2", "arn:aws:", "***", "${"] {
             assert!(!text.contains(gone), "{gone}: {task:#}");
         }
         let container = &task["containerDefinitions"][0];
-        assert_eq!((&container["image"], &container["stopTimeout"]), (&"repo/xc2:7".into(), &55.into()));
+        assert_eq!((&container["image"], &container["stopTimeout"]), (&"repo/xc2:7".into(), &65.into()));
         let value = |list: &str, name: &str, member: &str| {
             let entries = container[list].as_array().unwrap();
             let of_name: Vec<&Value> = entries.iter().filter(|entry| entry["name"] == name).collect();
@@ -193,5 +187,8 @@ mod tests {
             assert!(from.starts_with("arn:aws-cn:secretsmanager:cn-north-1:999999999999:secret:"), "{from}");
             assert!(from.ends_with(secret), "{from}");
         }
+        // ECS refuses a name that is in both lists.
+        assert!(!container["environment"].to_string().contains("XC2__STORE__"), "{task:#}");
+        assert_eq!(task["taskRoleArn"], "arn:aws-cn:iam::999999999999:role/xc2-analyzer");
     }
 }

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use crate::cli::{CliError, io_error, output};
 use crate::config::{self, Config, Effective, Origin, Setting};
+use crate::supervisor::systemd::STOP_MARGIN;
 
 const TEMPLATE: &str = include_str!("../../../deploy/systemd/xc2-analyzer.service");
-
-/// Beyond our grace: to return messages, to send the last alerts, and some for a slow machine.
-const MARGIN: Duration = Duration::from_secs(20);
 
 pub fn print(config: &Config, file: Option<&Path>) -> Result<(), CliError> {
     let program = std::env::current_exe().map_err(io_error("find this program"))?;
@@ -54,7 +52,7 @@ fn filled(template: &str, program: &Path, file: Option<&Path>, grace: Duration, 
                 settings.iter().for_each(|setting| text += &environment(setting));
                 text += &exec_start(command, program, file);
             }
-            Some(("TimeoutStopSec", _)) => text += &format!("TimeoutStopSec={}s\n", (grace + MARGIN).as_secs()),
+            Some(("TimeoutStopSec", _)) => text += &format!("TimeoutStopSec={}s\n", (grace + STOP_MARGIN).as_secs()),
             _ => text += &format!("{line}\n"),
         }
     }
