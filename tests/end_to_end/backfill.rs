@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::cloud::s3_event;
 use crate::corpus::Corpus;
 use crate::daemon::Daemon;
+use crate::scrape::{Scrape, free_place, get};
 use crate::world::{Kind, World};
 
 fn text(bytes: &[u8]) -> String {
@@ -180,6 +181,27 @@ async fn lost_notification_is_reported_and_a_young_object_is_not_blamed() {
     world.database.assert_equals(&corpus).await;
 }
 
+#[tokio::test]
+async fn backfill_that_counts_what_was_listed_as_failed_is_named_with_it() {
+    let corpus = Corpus::make(&["--seed", "66", "--files", "3", "--rows", "20", "--no-broken"]);
+    let world = World::new("backfill-resolves", Kind::Sqlite, &corpus).await;
+    let archive = world.dir.path().join("archive");
+    std::fs::create_dir(&archive).unwrap();
+    let (_, body) = corpus.objects.first_key_value().unwrap();
+    let file = archive.join("repaired.pkl.gz");
+    let archive = archive.to_str().unwrap();
+    std::fs::write(&file, &body[..body.len() / 2]).unwrap();
+    world.must(&["backfill", archive]);
+    assert_eq!(world.database.rows("SELECT state FROM failed_object").await, [["open"]]);
+
+    std::fs::write(&file, body).unwrap();
+    let stdout = world.must(&["backfill", archive]);
+    assert!(stdout.starts_with("counted 1 object"), "{stdout}");
+    let settled = world.database.rows("SELECT state, resolved_by FROM failed_object").await;
+    assert_eq!(settled, [["resolved", "backfill"]]);
+    world.must(&["audit"]);
+}
+
 fn reconciling(world: &mut World, url: &str, action: &str) -> Daemon {
     world.set("XC2__RECONCILE__URL", url);
     world.set("XC2__RECONCILE__INTERVAL", "500ms");
@@ -205,8 +227,19 @@ async fn daemon_finds_lost_notifications_by_itself() {
     assert!(daemon.stop().await.success());
     assert_eq!(world.terminal().await, 1);
 
+    let listen = free_place();
+    world.set("XC2__TELEMETRY__LISTEN", &listen);
     let mut daemon = reconciling(&mut world, &url, "report");
     world.until(&mut daemon, "a round", async || world.log_says("\"missing\":29")).await;
+    let told = async || {
+        let (_, text) = get(format!("http://{listen}/metrics")).await?;
+        let scrape = Scrape::of(text);
+        (scrape.value("xc2_reconcile_missing") == 29.0).then_some(scrape)
+    };
+    world.until(&mut daemon, "its number in the metrics", async || told().await.is_some()).await;
+    let scrape = told().await.unwrap();
+    assert!(scrape.value("xc2_reconciled_timestamp_seconds") > 0.0);
+    assert!(scrape.count("xc2_alerts_raised_total{about=\"lost_notifications\"}") > 0);
     assert!(daemon.stop().await.success());
     assert_eq!(world.terminal().await, 1, "it only reports");
     assert!(world.log_says("missing: its notification did not come"));

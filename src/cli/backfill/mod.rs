@@ -69,7 +69,7 @@ pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
         return Err(CliError::Failed(format!("--since {since} is after --until {until}")));
     }
     let source = config.source_at(place(&args, &config)?);
-    let store = Arc::new(open::store(&config).await?);
+    let store = Arc::new(open::store(&config).await?.on_behalf_of("backfill"));
     store.verify_schema().await?;
     let shutdown = Shutdown::default();
     stop_on_signals(&shutdown, config.shutdown_grace)?;
