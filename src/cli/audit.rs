@@ -65,7 +65,10 @@ pub fn verdict(audit: &Audit) -> String {
         return "audit: nothing was counted on these dates\n".to_owned();
     }
     if audit.findings.is_empty() {
-        return format!("audit: the books balance on all {} dates\n", audit.days.len());
+        return match audit.days.as_slice() {
+            [day] => format!("audit: the books balance on {}\n", day.date),
+            days => format!("audit: the books balance on all {} dates\n", days.len()),
+        };
     }
     let line = |finding: &crate::store::Finding| {
         let date = finding.date.map_or(String::new(), |date| format!("{date}: "));
