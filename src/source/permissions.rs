@@ -87,7 +87,8 @@ pub fn iam_policy(resources: &Resources) -> Value {
     let buckets: Vec<String> = resources.buckets.iter().map(bucket).collect();
     let prefix = literal(&resources.prefix);
     let objects: Vec<String> = buckets.iter().map(|arn| format!("{arn}/{prefix}*")).collect();
-    let copied_to = |to: &CopyTarget| format!("{}/{}*", bucket_arn(&resources.partition, &to.bucket), literal(&to.prefix));
+    let copied_to =
+        |to: &CopyTarget| format!("{}/{}*", bucket_arn(&resources.partition, &to.bucket), literal(&to.prefix));
     let copies: Vec<String> = resources.copies.iter().map(copied_to).collect();
     let dead_letters: Vec<String> = resources.dead_letters.iter().cloned().collect();
     let mut statements = Vec::new();
