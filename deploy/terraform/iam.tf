@@ -87,17 +87,6 @@ data "aws_iam_policy_document" "task" {
     }
   }
 
-  # Copies of failed objects: [failed] copy_to, without its scheme.
-  dynamic "statement" {
-    for_each = var.failed_copy_to == "" ? [] : [substr(var.failed_copy_to, 5, -1)]
-
-    content {
-      sid       = "Copies"
-      actions   = ["s3:PutObject"]
-      resources = ["arn:${data.aws_partition.current.partition}:s3:::${statement.value}*"]
-    }
-  }
-
   dynamic "statement" {
     for_each = var.notice_topic_arn == "" ? [] : [var.notice_topic_arn]
 

@@ -16,10 +16,7 @@ pub enum On {
     /// The objects below `[failed] copy_to`.
     Copies,
     Bucket,
-    /// What lies where copies of failed objects are kept.
-    Copies,
-    /// Topics that notices go to.
-    Topics,
+    Topic,
     /// AWS needs no leave for it.
     Nothing,
 }
@@ -76,8 +73,6 @@ pub struct Resources {
     pub keys: Vec<String>,
     /// Topics that notices go to.
     pub topics: Vec<String>,
-    /// Where copies of failed objects are kept: buckets with the prefix in them.
-    pub copies: Vec<(String, String)>,
 }
 
 /// The least that the role of `run` and `check` needs. Parts without a resource are left out.
@@ -177,7 +172,6 @@ mod tests {
             copies: CopyTarget::parse("s3://kept/broken/").unwrap(),
             keys: vec!["arn:aws:kms:us-east-1:123456789012:key/1".into()],
             topics: vec!["arn:aws:sns:us-east-1:123456789012:notices".into()],
-            copies: vec![("kept".into(), "failed/".into())],
         };
         let policy = iam_policy(&resources);
         let allows = |action: &str, resource: &str| {
@@ -192,8 +186,7 @@ mod tests {
                 On::Objects => "arn:aws:s3:::logs/ads/*",
                 On::Copies => "arn:aws:s3:::kept/broken/*",
                 On::Bucket => "arn:aws:s3:::logs",
-                On::Copies => "arn:aws:s3:::kept/failed/*",
-                On::Topics => "arn:aws:sns:us-east-1:123456789012:notices",
+                On::Topic => "arn:aws:sns:us-east-1:123456789012:notices",
                 On::Nothing => continue,
             };
             for action in permission.actions {

@@ -55,8 +55,6 @@ const ACTIONS: &[(&str, &[&str])] = &[
     ("change_message_visibility_batch", &["sqs:ChangeMessageVisibility"]),
     ("copy_object", &["s3:PutObject"]),
     ("delete_message_batch", &["sqs:DeleteMessage"]),
-    // Allowed to everybody.
-    ("get_caller_identity", &[]),
     ("get_bucket_notification_configuration", &["s3:GetBucketNotification"]),
     ("get_caller_identity", &[]),
     ("get_object", &["s3:GetObject", "s3:GetObjectVersion"]),

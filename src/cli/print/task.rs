@@ -122,12 +122,6 @@ fn filled(
     Ok(task)
 }
 
-fn retain(container: &mut Map<String, Value>, list: &str, keep: impl Fn(&Value) -> bool) {
-    if let Some(Value::Array(entries)) = container.get_mut(list) {
-        entries.retain(keep);
-    }
-}
-
 /// Entries of the template keep their place, and a secret's its reference; others are added.
 fn lay_over(
     container: &mut Map<String, Value>,
