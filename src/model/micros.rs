@@ -43,8 +43,10 @@ impl Micros {
         if value.abs() >= UNITS_MAX {
             return None;
         }
-        let micros = (value * MICROS_PER_UNIT).round();
-        (micros / MICROS_PER_UNIT == value).then_some(Micros(micros as i64))
+        let micros = value * MICROS_PER_UNIT;
+        // Towards zero, as the processor does: `round` is a call. Whichever it is, the quotient tells whether it is right.
+        let micros = (micros + 0.5f64.copysign(micros)) as i64;
+        (micros as f64 / MICROS_PER_UNIT == value).then_some(Micros(micros))
     }
 
     /// `None` when it does not fit.
