@@ -65,6 +65,7 @@ impl Texts {
 }
 
 /// One dimension's words for the rows of a batch.
+#[derive(Clone, Copy)]
 pub enum Words<'a> {
     Dates(&'a [i32]),
     Ids(&'a [i64]),
