@@ -113,6 +113,7 @@ impl Bench {
     /// Bytes beyond what is held already, among it the file.
     fn peak_bytes(&mut self) -> usize {
         self.inflated = Vec::new();
+        self.rules.spare = Arc::default();
         let before = HELD.load(Ordering::Relaxed);
         PEAK.store(before, Ordering::Relaxed);
         self.reports();

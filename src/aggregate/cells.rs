@@ -153,7 +153,7 @@ impl<'a> Cells<'a> {
 
 /// Some sums of groups by what a report keeps of each axis.
 fn coarser(fine: &Groups, axes: &[Seen], sums: &[usize]) -> Result<Groups, Overflow> {
-    let mut groups = Groups::new(sums.len());
+    let mut groups = Groups::new(sums.len(), fine.spare().clone());
     let coarse = |key: Key| {
         axes.iter().fold(0, |coarse, seen| match &seen.kept {
             Kept::Nothing => coarse,

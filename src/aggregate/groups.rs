@@ -5,9 +5,13 @@
 //! before.
 
 use std::hash::BuildHasher;
+use std::mem;
 use std::ops::Range;
+use std::sync::Arc;
 
 use hashbrown::DefaultHashBuilder;
+
+use super::spare::Spare;
 
 /// A group's key: the codes of its axes side by side.
 pub type Key = u128;
@@ -20,17 +24,18 @@ pub type Key = u128;
 pub struct SumOverflow;
 
 /// Groups, each with a fixed number of sums.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Groups {
     /// A power of two of them, at most three quarters of them taken.
     slots: Vec<Slot>,
     records: Records,
     hasher: DefaultHashBuilder,
+    spare: Arc<Spare>,
 }
 
 /// Where a group is. A key's slot is the one that its hash names, or the next one that was free.
 #[derive(Clone, Copy, Debug)]
-struct Slot {
+pub struct Slot {
     hash: u32,
     group: u32,
 }
@@ -41,8 +46,14 @@ const FREE: Slot = Slot { hash: 0, group: u32::MAX };
 const BLOCK_ROWS: usize = 32;
 
 impl Groups {
-    pub fn new(sums_per_group: usize) -> Self {
-        Self { records: Records { width: KEY_WORDS + sums_per_group, ..Records::default() }, ..Self::default() }
+    pub fn new(sums_per_group: usize, spare: Arc<Spare>) -> Self {
+        let records = Records { width: KEY_WORDS + sums_per_group, ..Records::default() };
+        Self { slots: Vec::new(), records, hasher: DefaultHashBuilder::default(), spare }
+    }
+
+    /// Where its memory comes from, and goes to.
+    pub fn spare(&self) -> &Arc<Spare> {
+        &self.spare
     }
 
     pub fn len(&self) -> usize {
@@ -136,7 +147,7 @@ impl Groups {
             at = (at + 1) & mask;
         }
         // 2^32 groups would be more than 100 GiB: memory ends long before.
-        let group = self.records.push(key) as u32;
+        let group = self.records.push(key, &self.spare) as u32;
         self.slots[at] = Slot { hash, group };
         group
     }
@@ -148,8 +159,8 @@ impl Groups {
             return;
         }
         // A small table grows in larger steps: most of those that grow go on to grow.
-        let growth = if self.slots.len() < 1 << 16 { 4 } else { 2 };
-        let mut slots = vec![FREE; (self.slots.len() * growth).max(SLOTS_MIN)];
+        let growth = if self.slots.len() < 1 << 16 { 8 } else { 2 };
+        let mut slots = self.spare.slots((self.slots.len() * growth).max(SLOTS_MIN), FREE);
         let mask = slots.len() - 1;
         for slot in self.slots.iter().filter(|slot| slot.group != u32::MAX) {
             let mut at = slot.hash as usize & mask;
@@ -158,7 +169,14 @@ impl Groups {
             }
             slots[at] = *slot;
         }
-        self.slots = slots;
+        self.spare.keep_slots(mem::replace(&mut self.slots, slots));
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        self.spare.keep_slots(mem::take(&mut self.slots));
+        self.records.pages.drain(..).for_each(|page| self.spare.keep_page(page));
     }
 }
 
@@ -200,13 +218,13 @@ impl Records {
     }
 
     /// Appends a record of zero sums and says where it is.
-    fn push(&mut self, key: Key) -> usize {
+    fn push(&mut self, key: Key, spare: &Spare) -> usize {
         /// Of the first page: most tables are small.
         const FIRST: usize = 64;
         let at = self.len;
         if at.is_multiple_of(Self::PAGE) {
             let records = if at == 0 { FIRST } else { Self::PAGE };
-            self.pages.push(Vec::with_capacity(records * self.width));
+            self.pages.push(spare.page(records * self.width));
         }
         let page = &mut self.pages[at / Self::PAGE];
         let begin = page.len();
@@ -227,7 +245,7 @@ mod tests {
 
     #[test]
     fn equal_keys_share_their_sums() {
-        let mut groups = Groups::new(2);
+        let mut groups = Groups::new(2, Arc::default());
         let rows = [[10, 1], [5, 5], [1, 1]];
         groups
             .add([12, 1 << 127 | 11, 12].into_iter(), |of, values| values.copy_from_slice(rows[of].as_flattened()))
@@ -239,7 +257,7 @@ mod tests {
 
     #[test]
     fn sum_beyond_64_bits_is_an_error() {
-        let mut groups = Groups::new(1);
+        let mut groups = Groups::new(1, Arc::default());
         groups.add([1].into_iter(), |_, values| values.fill(i64::MAX)).unwrap();
         assert_eq!(groups.clone().add([1].into_iter(), |_, values| values.fill(1)), Err(SumOverflow));
         // Not even when it comes round to be positive within one batch.
@@ -253,7 +271,7 @@ mod tests {
             many in 0u128..10_000,
         ) {
             let rows: Vec<(Key, i64)> = few.into_iter().chain((0..many).map(|key| (key << 90 | key, 1))).collect();
-            let mut groups = Groups::new(1);
+            let mut groups = Groups::new(1, Arc::default());
             let mut expected: HashMap<Key, i64> = HashMap::new();
             for rows in rows.chunks(1000) {
                 let values = rows.iter().map(|(_, value)| *value).collect::<Vec<i64>>();

@@ -3,8 +3,11 @@
 //! The finest grouping has about as many groups as an object has rows, so its records are what a row waits for. Measures
 //! that only coarser reports have are kept on a coarser level, which stays in the cache.
 
+use std::sync::Arc;
+
 use super::axis::Axis;
 use super::groups::{Groups, Key, SumOverflow};
+use super::spare::Spare;
 use crate::model::Dimension;
 use crate::report::{Plan, Report};
 
@@ -20,7 +23,7 @@ pub struct Level {
 }
 
 /// The levels of a plan.
-pub fn levels(plan: &Plan, axes: &[Axis], shifts: &[u32]) -> Vec<Level> {
+pub fn levels(plan: &Plan, axes: &[Axis], shifts: &[u32], spare: &Arc<Spare>) -> Vec<Level> {
     // The finest first: coarser ones may do with its level.
     let mut reports: Vec<(Vec<usize>, &Report)> =
         plan.reports.iter().map(|report| (axes_of(axes, &report.dimensions), report)).collect();
@@ -42,7 +45,7 @@ pub fn levels(plan: &Plan, axes: &[Axis], shifts: &[u32]) -> Vec<Level> {
     let bits = |&axis: &usize| ((1 << axes[axis].bits) - 1) << shifts[axis];
     let level = |(axes, measures): (Vec<usize>, Vec<usize>)| {
         let mask = axes.iter().map(bits).fold(0, |mask, bits: Key| mask | bits);
-        Level { axes, mask, groups: Groups::new(measures.len()), measures }
+        Level { axes, mask, groups: Groups::new(measures.len(), spare.clone()), measures }
     };
     wanted.into_iter().map(level).collect()
 }

@@ -12,6 +12,7 @@ mod groups;
 mod level;
 mod order;
 mod rollup;
+mod spare;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -22,6 +23,7 @@ use crate::model::Dimension;
 
 pub use cells::{Cell, Cells, KeyValue};
 pub use rollup::{DayTotals, Rollup};
+pub use spare::Spare;
 
 /// What a rollup can't hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use super::days::Days;
 use super::encode::encode;
 use super::groups::Key;
 use super::level::{Level, levels};
+use super::spare::Spare;
 use super::words::{Texts, Words, integers};
 use crate::model::{Dimension, DimensionKind, ReportDate};
 use crate::report::{Plan, Report};
@@ -37,7 +38,13 @@ pub struct DayTotals {
 }
 
 impl Rollup {
+    /// One whose tables take no other's memory.
     pub fn new(plan: Arc<Plan>) -> Self {
+        Self::from_spare(plan, &Arc::default())
+    }
+
+    /// One whose tables take memory that is spare, and leave theirs there.
+    pub fn from_spare(plan: Arc<Plan>, spare: &Arc<Spare>) -> Self {
         let axes = Axis::of(&plan.dimensions);
         let shift = |bits: &mut u32, axis: &Axis| {
             let shift = *bits;
@@ -45,7 +52,7 @@ impl Rollup {
             Some(shift)
         };
         let shifts: Vec<u32> = axes.iter().scan(0, shift).collect();
-        let levels = levels(&plan, &axes, &shifts);
+        let levels = levels(&plan, &axes, &shifts, spare);
         let days = Days::new(plan.measures.len());
         Self { plan, axes, shifts, levels, days, texts: Texts::default() }
     }

@@ -281,6 +281,7 @@ fn rules(raw: &Raw, plan: &Arc<Plan>) -> Result<Rules, ConfigError> {
         zone,
         max_reject_ratio: raw.log.max_reject_ratio,
         plan: plan.clone(),
+        spare: Arc::default(),
     })
 }
 

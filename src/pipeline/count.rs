@@ -8,7 +8,7 @@ use arrow::datatypes::Int64Type;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-pub use crate::aggregate::Rollup;
+pub use crate::aggregate::{Rollup, Spare};
 pub use crate::decode::Decoded;
 
 use crate::aggregate::Overflow;
@@ -27,6 +27,8 @@ pub struct Rules {
     pub zone: TimeZone,
     /// More rejected rows than this share, and the object is not counted at all.
     pub max_reject_ratio: f64,
+    /// The memory of rollups that are done with.
+    pub spare: Arc<Spare>,
 }
 
 /// One object, summed.
@@ -112,7 +114,7 @@ pub fn count_so_far(
 ) -> (CountedBody, Result<(), CountError>) {
     let Plan { dimensions, measures, .. } = rules.plan.as_ref();
     let mut enricher = Enricher::new(dimensions, measures, snapshot, rules.zone.clone());
-    let mut rollup = Rollup::new(rules.plan.clone());
+    let mut rollup = Rollup::from_spare(rules.plan.clone(), &rules.spare);
     let (mut summed, mut newest) = (Ok(()), None);
     failpoint::pass("object.decode.before");
     let (decoded, whole) = decode::decode_so_far(body, &rules.schema, &rules.limits, &mut |batch| {

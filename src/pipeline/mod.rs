@@ -100,9 +100,10 @@ impl Job {
         bodies.saturating_add(limits.decoder_bytes_max as u64).saturating_add(limits.cells_max as u64 * CELL_BYTES_MAX)
     }
 
-    /// What waits for the writer at worst, and as much again while it is merged.
+    /// What waits for the writer at worst, as much again while it is merged, and what is kept of it for sums to come.
     pub fn writer_bytes_max(&self) -> u64 {
-        2 * self.merge_cells_max.max(self.rules.limits.cells_max) as u64 * CELL_BYTES_MAX
+        let waiting = self.merge_cells_max.max(self.rules.limits.cells_max) as u64 * CELL_BYTES_MAX;
+        2 * waiting + count::Spare::BYTES_MAX as u64
     }
 }
 
