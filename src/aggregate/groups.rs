@@ -85,6 +85,18 @@ impl Groups {
         let (rows, width) = (keys.len(), self.records.width - KEY_WORDS);
         let mut block_keys = [0; BLOCK_ROWS];
         let mut block_values = vec![0; BLOCK_ROWS * width];
+        // Sums of a known number are added without a loop.
+        let add = match width {
+            1 => Records::add::<1>,
+            2 => Records::add::<2>,
+            3 => Records::add::<3>,
+            4 => Records::add::<4>,
+            5 => Records::add::<5>,
+            6 => Records::add::<6>,
+            7 => Records::add::<7>,
+            8 => Records::add::<8>,
+            _ => Records::add_any,
+        };
         let (mut all, mut begin) = (0, 0);
         while begin < rows {
             let block = begin..rows.min(begin + BLOCK_ROWS);
@@ -95,13 +107,7 @@ impl Groups {
             };
             values(block.clone(), &mut block_values[..block.len() * width]);
             let groups = self.groups(keys);
-            for (&group, values) in groups[..block.len()].iter().zip(block_values.chunks_exact(width)) {
-                let sums = &mut self.records.at_mut(group as usize)[KEY_WORDS..];
-                for (sum, value) in sums.iter_mut().zip(values) {
-                    *sum = sum.wrapping_add(*value);
-                    all |= *sum;
-                }
-            }
+            all |= add(&mut self.records, &groups[..block.len()], &block_values);
             begin = block.end;
         }
         if all < 0 { Err(SumOverflow) } else { Ok(()) }
@@ -215,6 +221,32 @@ impl Records {
     #[inline]
     fn at_mut(&mut self, at: usize) -> &mut Record {
         &mut self.pages[at / Self::PAGE][at % Self::PAGE * self.width..][..self.width]
+    }
+
+    /// Adds rows' values to the sums of their groups; returns the bits of all these sums.
+    fn add<const SUMS: usize>(&mut self, groups: &[u32], values: &[i64]) -> i64 {
+        let mut all = 0;
+        for (&group, values) in groups.iter().zip(values.as_chunks::<SUMS>().0) {
+            let at = group as usize;
+            let record = &mut self.pages[at / Self::PAGE][at % Self::PAGE * (KEY_WORDS + SUMS)..];
+            let sums = record[KEY_WORDS..].first_chunk_mut::<SUMS>().expect("a record has all its sums");
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum = sum.wrapping_add(*value);
+                all |= *sum;
+            }
+        }
+        all
+    }
+
+    fn add_any(&mut self, groups: &[u32], values: &[i64]) -> i64 {
+        let (width, mut all) = (self.width, 0);
+        for (&group, values) in groups.iter().zip(values.chunks_exact(width - KEY_WORDS)) {
+            for (sum, value) in self.at_mut(group as usize)[KEY_WORDS..].iter_mut().zip(values) {
+                *sum = sum.wrapping_add(*value);
+                all |= *sum;
+            }
+        }
+        all
     }
 
     /// Appends a record of zero sums and says where it is.
