@@ -200,6 +200,7 @@ fn key_of(record: &Record) -> Key {
 #[derive(Clone, Debug, Default)]
 struct Records {
     width: usize,
+    /// Zeroes behind the last record.
     pages: Vec<Vec<i64>>,
     len: usize,
 }
@@ -259,8 +260,10 @@ impl Records {
             self.pages.push(spare.page(records * self.width));
         }
         let page = &mut self.pages[at / Self::PAGE];
-        let begin = page.len();
-        page.resize(begin + self.width, 0);
+        let begin = at % Self::PAGE * self.width;
+        if begin == page.len() {
+            page.resize((2 * begin).min(Self::PAGE * self.width), 0);
+        }
         page[begin..begin + KEY_WORDS].copy_from_slice(&[key as i64, (key >> 64) as i64]);
         self.len += 1;
         at
@@ -296,14 +299,36 @@ mod tests {
         assert_eq!(groups.add([1, 1, 1, 2].into_iter(), |_, values| values.fill(i64::MAX)), Err(SumOverflow));
     }
 
+    #[test]
+    fn any_number_of_sums_is_added() {
+        for width in 1..12 {
+            let mut groups = Groups::new(width, Arc::default());
+            for round in 1..=2 {
+                let keys = [3, 9, 3].into_iter();
+                let values = |row: usize| (0..width).map(move |nth| (round * 100 * row + nth) as i64);
+                let write = |of: Range<usize>, block: &mut [i64]| {
+                    block.iter_mut().zip(of.flat_map(values)).for_each(|(slot, value)| *slot = value);
+                };
+                groups.add(keys, write).unwrap();
+            }
+            let sums = |hundreds: i64, rows: i64| (0..width as i64).map(move |nth| 100 * hundreds + nth * rows);
+            assert!(groups.sums(0).iter().copied().eq(sums(6, 4)), "{width} sums");
+            assert!(groups.sums(1).iter().copied().eq(sums(3, 2)), "{width} sums");
+        }
+    }
+
     proptest! {
         #[test]
         fn sums_are_those_of_an_ordinary_table(
             few in proptest::collection::vec((0u128..40, 0i64..100), 0..300),
             many in 0u128..10_000,
+            before in 0u32..20_000,
         ) {
+            // A table whose memory is full of another's sums.
+            let spare = Arc::<Spare>::default();
+            Groups::new(1, spare.clone()).add((0..before).rev().map(Key::from), |_, values| values.fill(7)).unwrap();
             let rows: Vec<(Key, i64)> = few.into_iter().chain((0..many).map(|key| (key << 90 | key, 1))).collect();
-            let mut groups = Groups::new(1, Arc::default());
+            let mut groups = Groups::new(1, spare);
             let mut expected: HashMap<Key, i64> = HashMap::new();
             for rows in rows.chunks(1000) {
                 let values = rows.iter().map(|(_, value)| *value).collect::<Vec<i64>>();

@@ -29,9 +29,16 @@ impl Spare {
         slots
     }
 
-    /// Room for so many words.
+    /// So many zeroes.
     pub(super) fn page(&self, words: usize) -> Vec<i64> {
-        held(&self.pages).take(words).unwrap_or_else(|| Vec::with_capacity(words))
+        let taken = held(&self.pages).take(words);
+        taken.map_or_else(
+            || vec![0; words],
+            |mut page| {
+                page.resize(words, 0);
+                page
+            },
+        )
     }
 
     pub(super) fn keep_slots(&self, slots: Vec<Slot>) {
@@ -104,13 +111,13 @@ mod tests {
     fn room_is_used_again_by_who_needs_as_much() {
         let spare = Spare::default();
         let mut page = spare.page(WORDS);
-        page.push(7);
+        page.fill(7);
         let (address, room) = (page.as_ptr(), page.capacity());
         spare.keep_page(page);
         let larger = spare.page(2 * WORDS);
         assert_ne!(larger.as_ptr(), address);
         let again = spare.page(WORDS);
-        assert_eq!((again.as_ptr(), again.capacity(), again.as_slice()), (address, room, &[][..]));
+        assert_eq!((again.as_ptr(), again.capacity(), again), (address, room, vec![0; WORDS]));
         let stock = held(&spare.pages);
         assert_eq!((stock.bytes, stock.vectors.len()), (0, 0));
     }
