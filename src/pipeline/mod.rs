@@ -42,7 +42,7 @@ use tracing::{info, warn};
 pub use count::Rules;
 pub use deliveries::InFlight;
 pub use pulse::{Bounds, Pulse, Stall};
-pub use reconcile::{ReconcileAction, ReconcileSettings, Reconciled, Reconciler};
+pub use reconcile::{ReconcileAction, ReconcileSettings, Reconciler};
 pub use scan::{Scan, Scanned, Scope, Uncounted, fill};
 pub use shutdown::Shutdown;
 pub use tally::{Tallied, Tally};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use super::scan::{Scan, Scanned, Scope, fill};
@@ -34,24 +33,11 @@ pub struct ReconcileSettings {
     pub action: ReconcileAction,
 }
 
-/// What the rounds of this process have come to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reconciled {
-    /// Of the last round that saw everything, and when that was. `None` before the first.
-    pub last: Option<(Timestamp, Scanned)>,
-    pub rounds: u64,
-    /// Rounds that ended before they saw everything.
-    pub failed_rounds: u64,
-    /// Objects found missing, over all rounds; one that stays missing counts in each.
-    pub missing: u64,
-}
-
 pub struct Reconciler {
     settings: ReconcileSettings,
     store: Arc<SqlStore>,
     job: Arc<Job>,
     tally: Arc<Tally>,
-    reconciled: watch::Sender<Reconciled>,
 }
 
 impl Reconciler {
@@ -63,12 +49,7 @@ impl Reconciler {
     pub fn new(settings: ReconcileSettings, store: Arc<SqlStore>, job: &Job, tally: Arc<Tally>) -> Self {
         // It counts beside the daemon's own workers.
         let job = Arc::new(Job { workers: 1, ..job.clone() });
-        Self { settings, store, job, tally, reconciled: watch::Sender::default() }
-    }
-
-    /// For metrics: the numbers, as they change.
-    pub fn reconciled(&self) -> watch::Receiver<Reconciled> {
-        self.reconciled.subscribe()
+        Self { settings, store, job, tally }
     }
 
     /// One round each interval, until the stop. The first comes after an interval: right after a start, the queue may
@@ -97,6 +78,10 @@ impl Reconciler {
             () = shutdown.stopping() => return Ok(Scanned::default()),
             scanned = compare(scan) => scanned?,
         };
+        // Before they are counted: that may fail, and what was lost is news either way.
+        if scanned.missing > 0 {
+            alert::lost_notifications(&self.settings.source.url.to_string(), scanned.missing);
+        }
         if self.settings.action == ReconcileAction::Count && scanned.uncounted() > 0 {
             let objects = Arc::new(Objects::open(&self.settings.source).await?);
             let scan = self.scan(begun).await?;
@@ -122,10 +107,7 @@ impl Reconciler {
                 error!(url, %error, "reconcile: this round ended early; the next one begins anew");
                 alert::reconcile_failed(&url, &error.to_string());
                 self.tally.reconcile_failed();
-                return self.reconciled.send_modify(|numbers| {
-                    numbers.rounds += 1;
-                    numbers.failed_rounds += 1;
-                });
+                return;
             }
         };
         info!(
@@ -138,16 +120,7 @@ impl Reconciler {
             overwritten = scanned.overwritten,
             "reconciled"
         );
-        if scanned.missing > 0 {
-            alert::lost_notifications(&url, scanned.missing);
-        }
-        let now = Timestamp::now();
-        self.tally.reconciled(now, scanned.missing);
-        self.reconciled.send_modify(|numbers| {
-            numbers.rounds += 1;
-            numbers.missing += scanned.missing;
-            numbers.last = Some((now, scanned));
-        });
+        self.tally.reconciled(Timestamp::now(), scanned.missing);
     }
 }
 

@@ -22,17 +22,17 @@ fn page() -> String {
     page
 }
 
-/// With `XC2_WRITE_DOCS=1` the page is written.
+/// With `XC2_WRITE_DOCUMENTS=1` the page is written.
 #[test]
 fn page_is_the_table() {
     let (before, rest) = PAGE.split_once(BEGINS).expect("where the generated part begins");
     let (found, after) = rest.split_once(ENDS).expect("where it ends");
-    if std::env::var_os("XC2_WRITE_DOCS").is_some() {
+    if std::env::var_os("XC2_WRITE_DOCUMENTS").is_some() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
         std::fs::write(path, format!("{before}{BEGINS}{}{ENDS}{after}", page())).unwrap();
         return;
     }
-    assert_eq!(found, page(), "run this test with XC2_WRITE_DOCS=1");
+    assert_eq!(found, page(), "run this test with XC2_WRITE_DOCUMENTS=1");
 }
 
 #[test]
